@@ -1,0 +1,77 @@
+# Everything a developer or CI needs, from nothing but Python 3.11 and make.
+#
+#   make          set up what running needs, and start Faregate
+#   make test     set up what testing needs, and run every test (ARGS="tests/wire -x" runs some)
+#   make check    format, lint, types, imports, generated pages
+#   make format   put the format right
+#   make docs     write the generated pages again
+#   make bench    measure, beside a direct call and nginx
+#   make wheel    build the wheel into dist/
+#   make clean    take away what the others made
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+
+# The first interpreter that starts and is new enough; one that is only named, as a version manager's shim may be, does not count.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+
+.PHONY: run test check format docs bench wheel clean
+
+run: $(VENV)/.ready-to-run
+	$(BIN)/faregate up
+
+test: $(VENV)/.ready-to-test $(VENV)/.node-tried $(VENV)/.frameworks-tried
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.ready-to-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy -m docs._generate
+	$(BIN)/lint-imports
+	$(BIN)/python -m docs._generate --check
+
+format: $(VENV)/.ready-to-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.ready-to-test
+	$(BIN)/python -m docs._generate
+
+bench: $(VENV)/.ready-to-test
+	$(BIN)/python -m bench $(ARGS)
+
+wheel: $(UV)
+	$(UV) build --wheel --quiet
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "Faregate needs Python 3.11 or newer, and found none. Name one: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+
+# --inexact leaves what is not in the lock file where it is: uv itself, to begin with.
+$(VENV)/.ready-to-run: $(UV) pyproject.toml uv.lock
+	$(UV) sync --quiet --locked --inexact --no-dev
+	@touch $@
+
+$(VENV)/.ready-to-test: $(UV) pyproject.toml uv.lock
+	$(UV) sync --quiet --locked --inexact
+	@touch $@ $(VENV)/.ready-to-run
+
+# What only the documentation's snippets need. Without npm, or without a network, the tests of theirs are skipped and say so.
+NODE_LIST := tests/docs/node/package.json tests/docs/node/package-lock.json
+
+$(VENV)/.node-tried: $(UV) $(NODE_LIST)
+	@mkdir -p $(VENV)/node && cp $(NODE_LIST) $(VENV)/node
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(VENV)/node || echo "npm failed: tests of Node snippets are skipped"; fi
+	@touch $@
+
+$(VENV)/.frameworks-tried: $(UV) tests/docs/frameworks.txt
+	@$(UV) pip install --quiet --no-deps --target $(VENV)/frameworks --requirement tests/docs/frameworks.txt \
+		|| echo "The frameworks could not be installed: tests of their snippets are skipped"
+	@touch $@

@@ -1,0 +1,1 @@
+"""Settings: what an operator may set, one typed document."""

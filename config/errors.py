@@ -1,0 +1,114 @@
+"""What is wrong with settings, in short lines: where, what, and what would be right."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from config.settings import Settings
+
+# Sections and settings of INTERFACES that belong to later versions: understood, and refused, since one that does nothing would mislead.
+LATER: Mapping[str, str] = {
+    "budgets": "budgets",
+    "routes": "routing rules",
+    "rules": "rules for destinations",
+    "destinations": "destinations",
+    "prices": "prices of your own",
+    "storage.redis_url": "a ledger in Redis",
+}
+_PLAIN = {
+    "missing": "it must be set",
+    "int_parsing": "write a whole number",
+    "int_type": "write a whole number",
+    "int_from_float": "write a whole number",
+    "float_parsing": "write a number",
+    "float_type": "write a number",
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "string_type": "write a text",
+    "model_type": "this is a table: write its settings under it",
+    "dict_type": "this is a table: write its settings under it",
+    "tuple_type": 'write a list, such as ["a", "b"]',
+    "string_pattern_mismatch": "a name is of lower-case letters, digits, - and _ (keys: letters, digits and . _ @ : -), up to 63 of them",
+}
+
+
+class SettingsError(ValueError):
+    """Settings cannot be used. `problems` has a line for each thing that is wrong."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        """Keep the lines; they are the message too."""
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def unserved(document: Mapping[str, Any]) -> list[str]:
+    """Return the paths of what this version does not serve yet."""
+    return [path for path in LATER if _at(document, path) is not None]
+
+
+def lines_of(error: ValidationError, places: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each error; `places` says where each setting stands."""
+    for detail in error.errors(include_url=False, include_input=False):
+        location = [str(part) for part in detail["loc"] if part != "[key]"]
+        path = ".".join(location)
+        for message in _messages(detail, location):
+            yield f"{where(places, path or message.partition(':')[0])}{message}"
+
+
+def where(places: Mapping[str, str], path: str) -> str:
+    """Return where a setting, or the table that it should be in, stands: `faregate.toml:12: `; empty if nowhere."""
+    while path:
+        if path in places:
+            return f"{places[path]}: "
+        path = path.rpartition(".")[0]
+    return ""
+
+
+def nearest(path: list[str]) -> str | None:
+    """Return the known setting that is nearest to an unknown one."""
+    # The right name in the wrong table.
+    everywhere = [f"{section}.{name}" for section in Settings.model_fields for name in _fields_at([section])]
+    found = [full for full in everywhere if full.rpartition(".")[2] == path[-1]]
+    near = get_close_matches(path[-1], _fields_at(path[:-1]), n=1, cutoff=0.5)
+    return found[0] if found else ".".join([*path[:-1], near[0]]) if near else None
+
+
+def _messages(detail: ErrorDetails, location: list[str]) -> Iterator[str]:
+    path = ".".join(location)
+    if detail["type"] == "extra_forbidden":
+        near = nearest(location)
+        known = ", ".join(_fields_at(location[:-1]))
+        yield f"there is no setting {path}; " + (f"did you mean {near}?" if near else f"there are {known or 'none here'}")
+        return
+    text = _PLAIN.get(detail["type"]) or str(detail.get("ctx", {}).get("error", "")) or _sentence(detail["msg"])
+    for line in text.splitlines():
+        yield f"{path}: {line}" if path else line
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input should be ").strip()
+
+
+def _fields_at(path: list[str]) -> list[str]:
+    """Return the names of the settings in the table at `path`; none where names are free."""
+    model: Any = Settings
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+        elif get_origin(model) is dict:
+            model = get_args(model)[1]
+        else:
+            return []
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _at(document: Mapping[str, Any], path: str) -> Any:
+    found: Any = document
+    for part in path.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[part]
+    return found

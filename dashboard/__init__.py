@@ -1,0 +1,1 @@
+"""The admin API and its pages; served by the office, reached through the gate."""

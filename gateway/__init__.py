@@ -1,0 +1,1 @@
+"""The gate: proxy, tee, upstreams, error answers; the composition of both processes; the command line."""

@@ -1,0 +1,1 @@
+"""Finding a running gateway and asking it something: what most commands do."""

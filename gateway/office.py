@@ -1,0 +1,237 @@
+"""The office, put together: recorder, store, admin API and page, in one process beside the gate.
+
+It starts whatever is broken. While the store is away it answers, says so, and keeps trying; the journal grows meanwhile, and nothing is lost.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from config.settings import Settings
+from dashboard.app import Parts, make_app
+from dashboard.keyring import KeyRing, KeysInUse
+from dashboard.live import Live
+from dashboard.store_watch import StoreWatch
+from domain.errors import StoreUnavailable
+from domain.spans import Content, Span
+from gateway.calm import calm_garbage_collection
+from gateway.chores import Chore
+from gateway.commands.version import version
+from recorder.interpret import call_of
+from recorder.recorder import Policy, Recorder
+from recorder.spans import record_of
+from storage.database import open_database
+from storage.folder import DataFolder
+from storage.journal import JournalInUse, JournalReader
+from storage.keys import KeyStore
+from storage.sessions import SessionStore
+from storage.spans import SpanStore
+
+log = logging.getLogger(__name__)
+
+PUBLISH_SECONDS = 3.0
+WAKE_SECONDS = 0.1
+LOCK_SECONDS, LOCK_PAUSE = 10.0, 0.1
+STOP_SECONDS = 20.0
+DEMO_SEED = 1
+SHUTDOWN_SECONDS = 3
+
+
+class Office:
+    """Everything that runs in the office's process."""
+
+    def __init__(self, settings: Settings, admin_token: str) -> None:
+        """Put it together. No thread runs yet and nothing is connected."""
+        self.folder = DataFolder(settings.storage.data)
+        self.folder.prepare()
+        self.database = open_database(settings.storage.database_url or f"sqlite:///{self.folder.database.absolute()}")
+        self.spans = SpanStore(self.database)
+        self.watch = StoreWatch(self.database)
+        keys = KeyStore(self.database)
+        self.ring = KeyRing(keys, settings.managed_keys(), self.folder.keys)
+        self._keys_in_use = KeysInUse(keys)
+        self.journal = _journal(self.folder.journal)
+        policy = Policy(settings.record.content, float(settings.record.keep_content), float(settings.record.keep_spans))
+        self._capture = settings.record.content
+        self.recorder = Recorder(self.journal, self.spans, policy, told=self._recorded)
+        self.live = Live(self.spans, self.journal.running)
+        self.app: ASGIApp = make_app(
+            Parts(self.spans, self.ring, SessionStore(self.database), self.live, self.status, self.history, admin_token)
+        )
+        self._started_at = time.time()
+        self._threads = [
+            threading.Thread(target=self._record, name="recorder", daemon=True),
+            threading.Thread(target=self._keep_keys, name="keys", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop them, the recorder after the batch it is at, and close the store."""
+        self.recorder.stop()
+        self.watch.stop()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+        self.journal.close()
+        self.database.close()
+
+    def status(self) -> dict[str, Any]:
+        """Return how everything is, for people and for `/readyz`."""
+        progress = self.recorder.progress
+        lag = self.journal.lag
+        age = None if progress.waiting_since is None else max(time.time() - progress.waiting_since, 0.0)
+        return {
+            "version": version(),
+            "pid": os.getpid(),
+            "uptime_seconds": time.time() - self._started_at,
+            "store": self.watch.check(),
+            "recorder": {
+                "running": self._threads[0].is_alive(),
+                "recorded": progress.recorded,
+                "unreadable": progress.unreadable,
+                "failures": progress.failures,
+                "pruned": progress.pruned,
+                "last_error": progress.last_error,
+            },
+            "journal": {
+                "backlog_bytes": lag.pending_bytes,
+                "open_calls": lag.open_calls,
+                "damaged_records": lag.damaged_records,
+                "oldest_age_seconds": age,
+            },
+        }
+
+    def history(self, now: float, seconds: float) -> Iterator[tuple[Span, Content | None]]:
+        """Yield the calls of a made-up past, interpreted as any others are."""
+        # Needed once or twice in the life of an office, if ever: the simulated provider need not be in its memory till then.
+        from gateway.demo.history import history  # noqa: PLC0415
+
+        for exchange in history(DEMO_SEED, now, seconds):
+            yield record_of(exchange, call_of(exchange), capture=self._capture)
+
+    def _recorded(self, spans: Sequence[Span]) -> None:
+        self._keys_in_use.see(spans)
+        self.live.wake_from_thread()
+
+    def _record(self) -> None:
+        if self.watch.bring_up():
+            self.recorder.run()
+
+    def _keep_keys(self) -> None:
+        """Keep the gate's key file as the settings and the store have it, whoever changed the store, and note which keys are used."""
+        Chore("writing the keys for the gate", self.ring.publish_without_store).do()
+        chores = (
+            Chore("writing the keys for the gate", lambda: _if_there(self.ring.publish)),
+            Chore("noting which keys are used", lambda: _if_there(self._keys_in_use.note)),
+        )
+        seconds = WAKE_SECONDS
+        while self.watch.wait(seconds):
+            if self.watch.ready.is_set():
+                for chore in chores:
+                    chore.do()
+                seconds = PUBLISH_SECONDS
+
+
+def _if_there(step: Callable[[], None]) -> None:
+    """Do something with the store; that it is away is said elsewhere."""
+    try:
+        step()
+    except StoreUnavailable as error:
+        log.debug("keys: %s", error)
+
+
+def serve(settings: Settings, *, admin_token: str) -> None:
+    """Run the office until SIGTERM or SIGINT.
+
+    Raises:
+        OSError: the data folder or an address cannot be used, or another office runs on the folder.
+        ValueError: the database URL or the admin token is not one.
+
+    """
+    office = Office(settings, admin_token)
+    sockets = [_unix_socket(office.folder.office_socket)]
+    if settings.office.bind:
+        sockets.append(_tcp_socket(settings.office.bind))
+    calm_garbage_collection()
+    office.start()
+    try:
+        asyncio.run(_serve(office, sockets))
+    finally:
+        office.stop()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, without its own signal handlers: ours end the streams first, and the process ends with code 0."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Leave signals alone."""
+        return nullcontext()
+
+
+async def _serve(office: Office, sockets: list[socket.socket]) -> None:
+    server = _Server(
+        uvicorn.Config(
+            office.app,
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,  # its lines would hold sign-in links
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    )
+
+    def stop() -> None:
+        office.live.close()
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await server.serve(sockets)
+
+
+def _journal(root: Path) -> JournalReader:
+    """Return the journal's reader. An office that is just stopping may hold it a little longer; no two ever read one journal."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return JournalReader(root)
+        except JournalInUse as error:
+            if time.monotonic() > end:
+                raise BlockingIOError(str(error)) from error
+            time.sleep(LOCK_PAUSE)
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    """Listen at `path`, for this user only. What lies there is left over: the lock says that nobody else listens."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    old = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(old)
+    listener.listen(128)
+    return listener
+
+
+def _tcp_socket(bind: str) -> socket.socket:
+    host, _, port = bind.rpartition(":")
+    return socket.create_server((host.strip("[]"), int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -1,0 +1,433 @@
+"""What happens to a call, from its head to its record.
+
+    authenticate ─ label ─ peek ─ choose ─ send ─ barrier ─ tee ─ close
+
+Nothing here parses an answer or waits for a store. Whatever ends a call, it leaves a record.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from random import Random
+from time import perf_counter_ns, time, time_ns
+
+from msgspec import UNSET
+
+from domain.errors import Draining, GatewayError, InvalidRequest, JournalFull, PermissionDenied
+from domain.exchange import Capture, Dialect, Ending, Opening, OwnError
+from domain.ids import new_id
+from domain.keys import PREFIX
+from gateway.caller import Caller, CallerGone, too_large
+from gateway.engine import Answer, Header
+from gateway.error_answers import REASONS, error_body, error_headers
+from gateway.heads import BROWSER_KEY, RequestHead, answer_headers, is_our_key_parameter
+from gateway.identity import UNKNOWN_KEY, Identity, Keys
+from gateway.limits import Limits
+from gateway.outgoing import Credential, outgoing_head
+from gateway.peek import UNKNOWN, Asked, Edit, asked_in, edited, model_edit, removal_edit, usage_edit
+from gateway.recording import Recording, RecordingRules
+from gateway.relay import Relay
+from gateway.routes import Route, Routes, Target, dialect_at
+from gateway.upstreams import Outgoing, Upstreams
+from gateway.withhold import Withholding
+from routing.labels import NO_LABELS, labels_of
+from storage.journal import JournalWriter
+
+FIRST_PART = 64 * 1024
+_OURS = PREFIX.encode()
+_TIGHTER: dict[bytes, Capture] = {b"full": "full", b"redacted": "redacted", b"meta": "none", b"none": "none"}
+_ORDER: tuple[Capture, ...] = ("full", "redacted", "none")
+_NO_BODY = frozenset({204, 304})
+_STREAMING_PATHS = (b"/chat/completions", b"/completions")
+_MODELLESS = (b"/files", b"/uploads", b"/batches")
+_READING = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A call as it is known before it is sent."""
+
+    head: RequestHead
+    identity: Identity
+    body: bytes
+    asked: Asked
+    route: Route
+    ask_usage: bool
+    edits: tuple[Edit, ...]
+
+
+class Proxy:
+    """Passes calls to upstreams and answers back, byte for byte."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        *,
+        keys: Keys,
+        routes: Routes,
+        upstreams: Upstreams,
+        journal: JournalWriter,
+        limits: Limits,
+        rules: RecordingRules,
+        capture: Capture,
+        loop: asyncio.AbstractEventLoop,
+        random: Random,
+    ) -> None:
+        """Work with what is given; nothing is made here."""
+        self.keys = keys
+        self.routes = routes
+        self._upstreams = upstreams
+        self._journal = journal
+        self._limits = limits
+        self._rules = rules
+        self._capture = capture
+        self._loop = loop
+        self._random = random
+        self._at_once = min(FIRST_PART, limits.body_bytes)
+        self.draining = False
+
+    def take(self, *, keys: Keys, routes: Routes, capture: Capture) -> None:
+        """Use new keys and routes for the calls that begin from now on."""
+        self.keys, self.routes, self._capture = keys, routes, capture
+
+    async def answer(self, caller: Caller) -> tuple[Ending, int | None]:
+        """Pass a call to an upstream, and the answer back; return how it ended, and its status.
+
+        Errors of our own become answers here. The caller's leaving cancels this coroutine, which closes the upstream at once.
+        """
+        record = self._record(caller)
+        ending: Ending = "refused"
+        error: GatewayError | None = None
+        try:
+            call = await self._admitted(caller, record)
+            targets = self._targets(call)
+            ending = "failed"
+            record.open()
+            answer, target = await self._upstreams.send(
+                targets, lambda target: self._outgoing(call, caller, target, record), record, caller.inform
+            )
+            try:
+                if call.ask_usage and answer.status in {400, 422}:
+                    answer, target = await self._asked_again(answer, target, call, caller, record)
+                if not record.begun:
+                    await record.wait_begun()
+                ending = await self._passed_on(answer, target, call, caller, record)
+            finally:
+                answer.close()
+        except GatewayError as failure:
+            error = failure
+            self._refuse(caller, failure, record)
+        except (asyncio.CancelledError, CallerGone):
+            ending = "client_gone"
+            raise
+        finally:
+            record.close(ending, None if error is None else OwnError(error.type, error.code, error.message))
+        return ending, record.status
+
+    # Admit
+
+    def _record(self, caller: Caller) -> Recording:
+        arrived, at = perf_counter_ns(), time_ns()
+        opening = Opening(
+            new_id(at, self._random),
+            at,
+            caller.method.decode("latin-1"),
+            "",
+            "",
+            "openai",
+            UNKNOWN_KEY.id,
+            UNKNOWN_KEY.name,
+            UNKNOWN_KEY.project,
+            NO_LABELS,
+        )
+        record = Recording(self._journal, self._rules, self._loop, opening, arrived)
+        record.head, record.length = caller.head, caller.length
+        record.path = caller.head.path
+        return record
+
+    async def _admitted(self, caller: Caller, record: Recording) -> Admitted:
+        """Return the call, or refuse it.
+
+        Raises:
+            GatewayError: it is not taken, and why.
+
+        """
+        if self.draining:
+            raise Draining("This gate is stopping. Try again.", retry_after=1)
+        if self._journal.full:
+            raise JournalFull("Calls cannot be recorded now, and `record.on_full` is `reject`. Free disk space.", retry_after=5)
+        head = caller.head
+        identity = self.keys.identity_of(head, time())
+        record.key = identity.key
+        incoming = caller.body
+        body = incoming.held() if incoming.complete and incoming.size <= self._at_once else await self._held(caller)
+        record.ready_us = record.elapsed_us()
+        asked = asked_in(body) if body[:1] in b"{ \r\n\t" and body and incoming.complete else UNKNOWN
+        route = self.routes.route_for(head.place, asked.model, anthropic=head.anthropic)
+        self._describe(record, head, identity, asked, route)
+        record.opening.websocket = caller.upgrade
+        record.request_came(body)
+        if identity.key.models:
+            may_use(identity, route, caller.method, body)
+        ask = usage_edit(body, asked) if asked.stream is True and self._asks_usage(head.place.path, asked, route) else None
+        edits = self._edits(body, asked, ask) if ask is not None or asked.labels is not UNSET else ()
+        return Admitted(head, identity, body, asked, route, ask is not None, edits)
+
+    def _describe(self, record: Recording, head: RequestHead, identity: Identity, asked: Asked, route: Route) -> None:
+        """Write down what the call is, as far as it is known before it is sent."""
+        opening, key, upstream = record.opening, identity.key, route.upstream
+        labels = head.labels
+        if asked.labels is not UNSET or key.tags:
+            labels = labels_of(head.found, path=head.place.labels, body=asked.labels, tags=key.tags)
+        opening.path = record.path
+        opening.upstream = upstream.name
+        opening.dialect = dialect_at(upstream, head.place.path)
+        opening.key, opening.key_name, opening.project = key.id, key.name, key.project
+        opening.labels = labels
+        opening.model = route.model
+        opening.stream = asked.stream
+        opening.capture = "none" if head.secretive else self._captured(head.found)
+        record.keeps_bodies = opening.capture != "none"
+
+    async def _held(self, caller: Caller) -> bytes:
+        """Return the body, or its first part where it is too long to hold or not JSON."""
+        kind = caller.head.found.get(b"content-type", b"").lower()
+        json = b"json" in kind or not kind
+        limit = self._limits.body_bytes if json else None
+        if limit is not None and caller.length is not None and int(caller.length) > limit:
+            raise too_large(limit)
+        caller.proceed()
+        return await caller.body.hold(self._limits.copy_bytes if json else FIRST_PART, limit)
+
+    def _captured(self, found: dict[bytes, bytes]) -> Capture:
+        """Return how much is kept: what the settings say, or less where the app asks for less."""
+        asked = found.get(b"x-faregate-capture")
+        if asked is None:
+            return self._capture
+        return max(_TIGHTER.get(asked.strip().lower(), "full"), self._capture, key=_ORDER.index)
+
+    # Choose and send
+
+    def _asks_usage(self, path: bytes, asked: Asked, route: Route) -> bool:
+        if asked.usage_asked or route.upstream.dialect != "openai":
+            return False
+        return path.partition(b"?")[0].endswith(_STREAMING_PATHS) and self._upstreams.asks_usage(route.upstream)
+
+    def _edits(self, body: bytes, asked: Asked, ask: Edit | None) -> tuple[Edit, ...]:
+        edits = (ask, removal_edit(body, "faregate") if asked.labels is not UNSET else None)
+        return tuple(edit for edit in edits if edit is not None)
+
+    def _targets(self, call: Admitted) -> list[Target]:
+        """Return the targets to try, each with the credential to use there.
+
+        Raises:
+            InvalidRequest: the upstream wants a credential, and there is none.
+
+        """
+        upstream, identity = call.route.upstream, call.identity
+        if identity.secret is None or identity.own_credential:
+            return [Target(upstream, _CALLERS_OWN)]
+        if not upstream.credentials:
+            if upstream.needs_key:
+                raise InvalidRequest(
+                    f"Upstream {upstream.name!r} has no API key. Set it where the gateway runs: "
+                    f"`{upstream.name.upper()}_API_KEY`, or `api_key` in `[upstreams.{upstream.name}]`."
+                )
+            return [Target(upstream, Credential("none", None, identity.where))]
+        numbered = enumerate(upstream.credentials, 1)
+        return self._upstreams.in_turn(
+            [Target(upstream, Credential(str(number), secret, identity.where)) for number, secret in numbered]
+        )
+
+    async def _asked_again(
+        self, answer: Answer, target: Target, call: Admitted, caller: Caller, record: Recording
+    ) -> tuple[Answer, Target]:
+        """Ask once more without the usage option, where the upstream says that it does not know it; or return the answer as it is."""
+        await answer.whole(FIRST_PART)
+        if b"stream_options" not in answer.beginning:
+            return answer, target
+        answer.close()
+        self._upstreams.refuses_usage(call.route.upstream)
+        call.ask_usage = False
+        call.edits = self._edits(call.body, call.asked, None)
+        return await self._upstreams.send(
+            [target], lambda target: self._outgoing(call, caller, target, record), record, caller.inform
+        )
+
+    def _outgoing(self, call: Admitted, caller: Caller, target: Target, record: Recording) -> Outgoing:
+        """Return the request as it goes to `target`."""
+        head, route, body = call.head, call.route, call.body
+        edits = call.edits
+        if route.renamed and route.model is not None and call.asked.model == route.asked_model:
+            edit = model_edit(body, route.asked_model or "", route.model)
+            edits = edits if edit is None else (*edits, edit)
+        record.changes = ()
+        if edits:
+            body = edited(body, edits)
+            record.changes = _changes(call, renamed=len(edits) > len(call.edits))
+        before, after = outgoing_head(
+            _without_browser_key(call, target),
+            caller.method,
+            _path_for(call),
+            target.upstream,
+            target.credential,
+            uncompressed=call.ask_usage,
+            upgrade=caller.upgrade,
+        )
+        if after:
+            length = caller.length if caller.length is not None and not edits else b"%d" % len(body)
+            before = b"%b%b%b" % (before, length, after)
+        return Outgoing(caller.method, before, body, head.coded, None if caller.body.complete else caller.body)
+
+    # Pass on
+
+    async def _passed_on(self, answer: Answer, target: Target, call: Admitted, caller: Caller, record: Recording) -> Ending:
+        """Pass the answer on as it comes; return how it ended."""
+        record.status = answer.status
+        record.response_headers = answer.headers
+        ours = _our_headers(record, target, answer)
+        framing = _framing(answer, caller)
+        headers = answer.headers if framing == "tunnel" else answer_headers(answer)
+        caller.start(answer.status, answer.reason, [*headers, *ours], framing)
+        record.passed_us = record.elapsed_us()
+        if framing == "tunnel":
+            _join(answer, caller, record)
+        withholding = Withholding() if call.ask_usage and _is_events(answer) else None
+        relay = Relay(answer, caller, record, withholding=withholding, reset=framing == "close")
+        error = await relay.run()
+        record.response_trailers = answer.trailers
+        ending: Ending = "complete" if error is None else "upstream_cut"
+        if record.exact:
+            record.close(ending)
+            await record.ended()
+            relay.finish()
+        return ending
+
+    def _refuse(self, caller: Caller, error: GatewayError, record: Recording) -> None:
+        """Answer with an error of our own."""
+        record.status = error.status
+        if caller.gone:
+            return
+        body = error_body(error, self._dialect(caller.head))
+        headers = [*error_headers(error, body), (b"x-faregate-call", record.opening.id.encode())]
+        if record.attempts:
+            headers.append((b"x-faregate-attempts", b"%d" % len(record.attempts)))
+        caller.start(error.status, REASONS.get(error.status, b"Error"), headers, "none" if caller.method == b"HEAD" else "length")
+        if caller.method != b"HEAD":
+            caller.data(body)
+        caller.end(())
+
+    def _dialect(self, head: RequestHead) -> Dialect:
+        return self.routes.dialect_of(head.place, anthropic=head.anthropic)
+
+
+_CALLERS_OWN = Credential("caller")
+
+
+def may_use(identity: Identity, route: Route, method: bytes, body: bytes) -> None:
+    """Refuse a key that may not use the model, or whose model cannot be told.
+
+    Raises:
+        PermissionDenied: it may not.
+
+    """
+    key = identity.key
+    model = route.model or form_model(body)
+    if model is None:
+        if method in _READING or any(part in route.path for part in _MODELLESS):
+            return
+        raise PermissionDenied(
+            f"The key {key.name!r} may use only some models, and this request does not say which one it wants. Put `model` in it."
+        )
+    if not (key.may_use(model) or key.may_use(f"{route.upstream.name}/{model}")):
+        raise PermissionDenied(f"The key {key.name!r} may not use the model {model!r}. It may use: {', '.join(key.models)}.")
+
+
+def form_model(body: bytes) -> str | None:
+    """Return the field `model` of a multipart form, if it is in the part that is held."""
+    field = b'name="model"\r\n\r\n'
+    at = body.find(field)
+    if at < 0:
+        return None
+    start = at + len(field)
+    return body[start : body.find(b"\r\n", start)].decode("utf-8", "replace") or None
+
+
+def _path_for(call: Admitted) -> bytes:
+    """Return the path to send, with our key taken out of its query."""
+    path = call.route.path
+    if not call.head.ours_in_query:
+        return path
+    before, _, query = path.partition(b"?")
+    kept = b"&".join(part for part in query.split(b"&") if not is_our_key_parameter(part))
+    return before + b"?" + kept if kept else before
+
+
+def _without_browser_key(call: Admitted, target: Target) -> RequestHead:
+    """Return the head, with our key in a browser's WebSocket subprotocol replaced by the upstream's, or taken out."""
+    head, credential = call.head, target.credential
+    if not head.ours_in_protocols:
+        return head
+    instead = credential.value is not None and credential.replaces == b"sec-websocket-protocol"
+    theirs = BROWSER_KEY + (credential.value or "").encode()
+    passing = []
+    for kind, name, value in head.passing:
+        if name.lower() != b"sec-websocket-protocol":
+            passing.append((kind, name, value))
+            continue
+        tokens = [token.strip() for token in value.split(b",")]
+        tokens = [theirs if token.startswith(BROWSER_KEY + _OURS) else token for token in tokens]
+        kept = b", ".join(token for token in tokens if instead or token != theirs)
+        if kept:
+            passing.append((kind, name, kept))
+    return replace(head, passing=passing, outgoing={})
+
+
+def _changes(call: Admitted, *, renamed: bool) -> tuple[str, ...]:
+    changes = []
+    if renamed:
+        changes.append("model")
+    if call.ask_usage:
+        changes.append("stream_options")
+    if call.asked.labels is not UNSET:
+        changes.append("faregate")
+    return tuple(changes)
+
+
+def _our_headers(record: Recording, target: Target, answer: Answer) -> list[Header]:
+    ours = [
+        (b"x-faregate-call", record.opening.id.encode()),
+        (b"x-faregate-upstream", target.upstream.name.encode()),
+        (b"x-faregate-attempts", b"%d" % len(record.attempts)),
+    ]
+    if answer.status >= 400:  # noqa: PLR2004 - HTTP's own line
+        ours.append((b"x-faregate-error-origin", b"upstream"))
+    return ours
+
+
+def _framing(answer: Answer, caller: Caller) -> str:
+    if answer.status == 101:  # noqa: PLR2004
+        return "tunnel"
+    if caller.method == b"HEAD" or answer.status in _NO_BODY:
+        return "none"
+    if answer.chunked:
+        return "chunked"
+    return "length" if answer.length_known else "close"
+
+
+def _is_events(answer: Answer) -> bool:
+    return any(
+        name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in answer.headers
+    )
+
+
+def _join(answer: Answer, caller: Caller, record: Recording) -> None:
+    """Send on upstream what the caller sends from now on."""
+
+    def sent(piece: bytes) -> None:
+        record.request_came(piece)
+        answer.write(piece)
+
+    early = caller.body.early()
+    if early:
+        sent(early)
+    caller.on_data = sent
+    answer.when_writable(caller.body.let_flow)

@@ -1,0 +1,235 @@
+"""What is written down of one call, while it runs: copies of both bodies, when each byte came, and how it ended.
+
+The copies are bounded. A long stream hands what it has to the journal now and then and forgets it, so that a thousand open streams
+cost little memory and a killed gate loses nothing of them.
+"""
+
+import asyncio
+from array import array
+from dataclasses import dataclass, replace
+from time import perf_counter_ns, time_ns
+from typing import Literal
+
+from domain.exchange import Attempt, Closing, Ending, Opening, OwnError
+from domain.keys import ApiKey
+from gateway.engine import Header
+from gateway.heads import RequestHead, recorded
+from storage.journal import JournalWriter
+
+MOST_MARKS = 4096
+PROGRESS_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRules:
+    """How calls are recorded. Bytes and seconds."""
+
+    barrier: Literal["off", "begin", "exact"] = "begin"
+    barrier_seconds: float = 0.05
+    copy_bytes: int = 8 * 2**20
+    progress_bytes: int = 64 * 1024
+
+
+class Recording:
+    """The record of one call in the making."""
+
+    __slots__ = (
+        "_arrived",
+        "_closed",
+        "_copied",
+        "_journal",
+        "_last_progress_us",
+        "_loop",
+        "_marks",
+        "_request",
+        "_request_copied",
+        "_response",
+        "_rules",
+        "_since_progress",
+        "_ticket",
+        "attempts",
+        "changes",
+        "first_byte_us",
+        "head",
+        "keeps_bodies",
+        "key",
+        "length",
+        "opening",
+        "passed_us",
+        "path",
+        "ready_us",
+        "request_bytes",
+        "response_bytes",
+        "response_headers",
+        "response_trailers",
+        "sent_us",
+        "status",
+        "withheld",
+    )
+
+    def __init__(
+        self, journal: JournalWriter, rules: RecordingRules, loop: asyncio.AbstractEventLoop, opening: Opening, arrived: int
+    ) -> None:
+        """Begin a record; `arrived` is `perf_counter_ns` when the request's head was there."""
+        self._loop = loop
+        self._journal = journal
+        self._rules = rules
+        self._arrived = arrived
+        self.keeps_bodies = True
+        self._closed = False
+        self._request: list[bytes] = []
+        self._request_copied = 0
+        self._response: list[bytes] = []
+        self._copied = 0
+        self._since_progress = 0
+        self._last_progress_us = 0
+        self._marks = array("I")
+        self._ticket = 0
+        self.opening = opening
+        self.key: ApiKey | None = None
+        self.path = ""
+        self.attempts: list[Attempt] = []
+        self.changes: tuple[str, ...] = ()
+        self.head: RequestHead | None = None
+        self.length: bytes | None = None
+        self.response_headers: list[Header] = []
+        self.response_trailers: list[Header] = []
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.status: int | None = None
+        self.withheld = 0
+        self.ready_us: int | None = None
+        self.sent_us: int | None = None
+        self.first_byte_us: int | None = None
+        self.passed_us: int | None = None
+
+    def elapsed_us(self) -> int:
+        """Return the microseconds since the call arrived."""
+        return (perf_counter_ns() - self._arrived) // 1000
+
+    def open(self) -> None:
+        """Write down that the call goes upstream now."""
+        self._ticket = self._journal.opened(self.opening)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the answer may begin: the opening is safe on disk, or nobody waits for that."""
+        return self._journal.synced >= self._ticket or self._rules.barrier == "off"
+
+    async def wait_begun(self) -> None:
+        """Wait until the opening is safe on disk, at most as long as the barrier allows."""
+        await self._wait(self._ticket)
+
+    async def ended(self) -> None:
+        """Wait until the closing is safe on disk, where the barrier is exact."""
+        if self._rules.barrier == "exact":
+            await self._wait(self._ticket)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the end of the answer waits for the record."""
+        return self._rules.barrier == "exact"
+
+    async def _wait(self, ticket: int) -> None:
+        if self._journal.synced >= ticket:
+            return
+        loop = self._loop
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._journal.when_synced(ticket, waiter)
+        timer = loop.call_later(self._rules.barrier_seconds, _give_up, waiter)
+        try:
+            await waiter
+        except TimeoutError:
+            self._journal.counters.barrier_timeouts += 1
+        finally:
+            timer.cancel()
+
+    def request_came(self, piece: bytes) -> None:
+        """Copy a piece of the request."""
+        self.request_bytes += len(piece)
+        if self.keeps_bodies and self._request_copied < self._rules.copy_bytes:
+            piece = piece[: self._rules.copy_bytes - self._request_copied]
+            self._request_copied += len(piece)
+            self._request.append(piece)
+
+    def response_came(self, piece: bytes) -> None:
+        """Copy a piece of the answer."""
+        size = len(piece)
+        self.response_bytes += size
+        if self.keeps_bodies and self._copied < self._rules.copy_bytes:
+            if self._copied + size > self._rules.copy_bytes:
+                piece = piece[: self._rules.copy_bytes - self._copied]
+                size = len(piece)
+            self._copied += size
+            self._since_progress += size
+            self._response.append(piece)
+
+    def read_done(self) -> None:
+        """Mark the time of a read, and now and then write down what came since."""
+        now = (perf_counter_ns() - self._arrived) // 1000
+        marks = self._marks
+        if len(marks) < 2 * MOST_MARKS:
+            marks.append(now & 0xFFFFFFFF)
+            marks.append(self.response_bytes & 0xFFFFFFFF)
+        if self._since_progress >= self._rules.progress_bytes or (
+            now - self._last_progress_us > PROGRESS_US and self._since_progress and self._last_progress_us
+        ):
+            self._write_progress(now)
+        elif not self._last_progress_us:
+            self._last_progress_us = now
+
+    def _write_progress(self, now: int) -> None:
+        self._journal.progress(self.opening.id, self._response, self._request)
+        self._response, self._request = [], []
+        self._since_progress = 0
+        self._last_progress_us = now
+
+    def close(self, ending: Ending, error: OwnError | None = None) -> None:
+        """Write down how the call ended; only the first time counts."""
+        if self._closed:
+            return
+        self._closed = True
+        opening = self.opening if self.opening.upstream else self._refused()
+        closing = Closing(
+            at=time_ns(),
+            ending=ending,
+            status=self.status,
+            request_headers=() if self.head is None else self.head.recorded_with(self.length),
+            response_headers=recorded(self.response_headers),
+            attempts=tuple(self.attempts),
+            request_bytes=self.request_bytes,
+            response_bytes=self.response_bytes,
+            request_cut=self._request_copied < self.request_bytes,
+            response_cut=self._copied < self.response_bytes,
+            sent_us=self.sent_us,
+            first_byte_us=self.first_byte_us,
+            overhead_us=self._overhead_us(),
+            marks=self._marks.tobytes(),
+            changes=self.changes,
+            withheld=self.withheld,
+            error=error,
+            response_trailers=recorded(self.response_trailers) if self.response_trailers else (),
+        )
+        self._ticket = self._journal.closed(opening, closing, self._request, self._response)
+        self._response, self._request = [], []
+
+    def _refused(self) -> Opening:
+        """Return the opening of a call that was refused before it was known whole."""
+        key = self.key
+        if key is None:
+            return replace(self.opening, path=self.path)
+        return replace(self.opening, path=self.path, key=key.id, key_name=key.name, project=key.project)
+
+    def _overhead_us(self) -> int | None:
+        """Return our own time: from the whole request to its sending, and from the answer's first byte to its passing on."""
+        if self.sent_us is None or self.ready_us is None:
+            return None
+        own = max(0, self.sent_us - self.ready_us)
+        if self.first_byte_us is not None and self.passed_us is not None:
+            own += max(0, self.passed_us - self.first_byte_us)
+        return own
+
+
+def _give_up(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())

@@ -1,0 +1,1 @@
+"""Starting and watching over the processes: what `faregate up` does."""

@@ -1,0 +1,1 @@
+"""Usage by dialect, price cards, token estimates, upper bounds."""

@@ -1,0 +1,1 @@
+"""What happens after the last byte: interpret, price, settle, save; the courier."""

@@ -1,0 +1,251 @@
+"""The recorder: reads the journal, works out what each exchange meant, and saves it. A thread of the office, for as long as that lives."""
+
+import hashlib
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from domain.calls import Call, Outcome
+from domain.errors import StoreUnavailable
+from domain.exchange import Capture, Exchange, Labels
+from domain.spans import Content, Span
+from recorder.interpret import call_of
+from recorder.spans import record_of
+from storage.retention import Pruned
+
+log = logging.getLogger(__name__)
+
+NANOSECONDS = 10**9
+SHORTEST_WAIT, LONGEST_WAIT = 0.02, 0.2
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 5.0
+FIRST_ERROR = 400
+PRUNE_EVERY, PRUNE_AGAIN, PRUNE_MOST = 60.0, 1.0, 500
+
+
+class Source(Protocol):
+    """The journal as the recorder reads it (`storage.journal.JournalReader`)."""
+
+    def read(self) -> list[Exchange]:
+        """Return the next exchanges, none if there are none yet."""
+
+    def saved(self) -> None:
+        """Forget what was read: it is safe."""
+
+    def rewind(self) -> None:
+        """Read again what was read and is not safe."""
+
+
+class Store(Protocol):
+    """Where spans go (`storage.spans.SpanStore`)."""
+
+    def save(self, recorded: Sequence[tuple[Span, Content | None]], /) -> int:
+        """Save all or nothing; what is there already is left as it is."""
+
+    def prune(self, *, content_before: int, spans_before: int, most: int) -> Pruned:
+        """Delete a little of what is older than these times (Unix nanoseconds); say what it was, nothing if there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the recorder did so far. Times are Unix seconds; `waiting_since` is the age of the oldest call not yet saved."""
+
+    recorded: int = 0
+    unreadable: int = 0
+    failures: int = 0
+    pruned: int = 0
+    last_saved_at: float | None = None
+    last_error: str | None = None
+    waiting_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is kept, and how long (seconds)."""
+
+    capture: Capture = "full"
+    keep_content: float = 30 * 86_400
+    keep_spans: float = 90 * 86_400
+
+
+def _nothing(_spans: Sequence[Span]) -> None:
+    """Tell nobody."""
+
+
+class Recorder:
+    """The loop. `run` belongs to one thread; everything else may be called from any.
+
+    `told` hears of each batch after it was saved; it must not take long. Whatever happens in here, nothing of it reaches an app: a store
+    that is away is waited for while the journal grows.
+    """
+
+    def __init__(  # noqa: PLR0913 - its collaborators; each is replaced in some test
+        self,
+        source: Source,
+        store: Store,
+        policy: Policy,
+        *,
+        interpret: Callable[[Exchange], Call] = call_of,
+        told: Callable[[Sequence[Span]], None] = _nothing,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Take what it works with; nothing runs yet."""
+        self._source = source
+        self._store = store
+        self._policy = policy
+        self._interpret = interpret
+        self._told = told
+        self._now = now
+        self._stopping = threading.Event()
+        self._progress = Progress()
+        self._prune_at = 0.0
+
+    @property
+    def progress(self) -> Progress:
+        """What was done so far."""
+        return self._progress
+
+    def stop(self) -> None:
+        """Make `run` return after the batch it is at."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Record until `stop`. Idle, it looks five times a second; with work to do, at once."""
+        wait = SHORTEST_WAIT
+        backoff = FIRST_BACKOFF
+        while not self._stopping.is_set():
+            try:
+                busy = self.step()
+                self._prune_when_due()
+            except Exception as error:  # noqa: BLE001 - the loop must go on
+                self._failed(error)
+                self._stopping.wait(backoff)
+                backoff = min(backoff * 2, LONGEST_BACKOFF)
+                continue
+            backoff = FIRST_BACKOFF
+            wait = SHORTEST_WAIT if busy else min(wait * 1.5, LONGEST_WAIT)
+            if not busy:
+                self._stopping.wait(wait)
+
+    def step(self) -> bool:
+        """Record one batch; return whether there was any.
+
+        Raises:
+            StoreUnavailable: the store is away. Nothing was lost: the same batch is read again.
+        """
+        exchanges = self._source.read()
+        if not exchanges:
+            self._progress = replace(self._progress, waiting_since=None)
+            return False
+        oldest = min(exchange.opening.at for exchange in exchanges) / NANOSECONDS
+        self._progress = replace(self._progress, waiting_since=oldest)
+        records = [self._record(exchange) for exchange in exchanges]
+        try:
+            self._save(records)
+        except BaseException:
+            self._source.rewind()
+            raise
+        self._source.saved()
+        done = self._progress.recorded + len(records)
+        self._progress = replace(self._progress, recorded=done, last_saved_at=self._now(), last_error=None, waiting_since=None)
+        self._tell([span for span, _ in records])
+        return True
+
+    def _save(self, records: Sequence[tuple[Span, Content | None]]) -> None:
+        """Save a batch; where the store will not have it, find the one that it will not have, and save the others."""
+        try:
+            self._store.save(records)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other calls must be saved
+            if len(records) > 1:
+                middle = len(records) // 2
+                self._save(records[:middle])
+                self._save(records[middle:])
+                return
+            self._save_bare(records[0][0], error)
+
+    def _save_bare(self, span: Span, error: Exception) -> None:
+        """Save of a span that the store refused what it surely takes: ids, times, and how the call ended."""
+        bug = _bug_of(error)
+        log.warning("call %s could not be stored whole: %s", span.id, bug)
+        self._progress = replace(self._progress, unreadable=self._progress.unreadable + 1)
+        bare = replace(
+            span,
+            trace_id=span.id,
+            parent_span_id=None,
+            path="",
+            model=None,
+            served_model=None,
+            error=None,
+            usage=None,
+            labels=Labels(),
+            tool_calls=(),
+            finish_reasons=(),
+            content="none",
+            notes=(f"could not be stored whole: {bug}",),
+        )
+        self._store.save([(bare, None)])
+
+    def _record(self, exchange: Exchange) -> tuple[Span, Content | None]:
+        """Return what is saved of an exchange: where it cannot be understood, everything but its meaning."""
+        try:
+            return record_of(exchange, self._interpret(exchange), capture=self._policy.capture)
+        except Exception as error:  # noqa: BLE001 - one exchange must never hold up the others
+            bug = _bug_of(error)
+            log.warning("call %s could not be interpreted: %s", exchange.opening.id, bug)
+            self._progress = replace(self._progress, unreadable=self._progress.unreadable + 1)
+            bare = Call(
+                "unknown", _outcome_of(exchange), model=exchange.opening.model, notes=(f"could not be interpreted: {bug}",)
+            )
+            # What may have to be redacted is not kept at all, since redaction may be what failed.
+            whole = self._policy.capture == "full" and exchange.opening.capture == "full"
+            return record_of(exchange, bare, capture="full" if whole else "none")
+
+    def _tell(self, spans: Sequence[Span]) -> None:
+        try:
+            self._told(spans)
+        except Exception:  # what listens must not stop what records
+            log.exception("somebody who listens to the recorder failed")
+
+    def _prune_when_due(self) -> None:
+        """Delete a little of what is too old, now and then, and soon again while there is more."""
+        now = self._now()
+        if now < self._prune_at:
+            return
+        content_before = int((now - self._policy.keep_content) * NANOSECONDS)
+        spans_before = int((now - self._policy.keep_spans) * NANOSECONDS)
+        self._prune_at = now + PRUNE_EVERY
+        pruned = self._store.prune(content_before=content_before, spans_before=spans_before, most=PRUNE_MOST)
+        if pruned:
+            self._prune_at = now + PRUNE_AGAIN
+        self._progress = replace(self._progress, pruned=self._progress.pruned + pruned.contents + pruned.spans)
+
+    def _failed(self, error: Exception) -> None:
+        """Remember what went wrong, and log it once for as long as it stays the same."""
+        message = f"the store is away: {error}" if isinstance(error, StoreUnavailable) else f"recording failed: {_bug_of(error)}"
+        if message != self._progress.last_error:
+            log.warning("%s; trying again", message)
+        self._progress = replace(self._progress, failures=self._progress.failures + 1, last_error=message)
+
+
+def _bug_of(error: Exception) -> str:
+    """Return an error's class and a short hash of where it came from: enough to find it again, nothing of what it was about."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = "|".join(f"{frame.filename.rpartition('/')[2]}:{frame.name}:{frame.lineno}" for frame in frames)
+    return f"{type(error).__name__} {hashlib.sha256(places.encode()).hexdigest()[:12]}"
+
+
+def _outcome_of(exchange: Exchange) -> Outcome:
+    """Return how a call ended, from its closing alone."""
+    closing = exchange.closing
+    if closing is None:
+        return "interrupted"
+    if closing.ending == "refused":
+        return "denied"
+    if closing.ending == "client_gone":
+        return "cancelled"
+    return "ok" if closing.ending == "complete" and (closing.status or 0) < FIRST_ERROR else "error"

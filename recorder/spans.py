@@ -1,0 +1,213 @@
+"""From a call to the span that is stored and shown: labels, times, attempts, sizes, and as much of the content as may be kept."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from domain.calls import Call, CallError, ToolCall
+from domain.exchange import Capture, Closing, Exchange, Headers, Labels, Opening
+from domain.ids import span_id_for
+from domain.spans import Content, ContentState, CostStatus, Span
+from recorder.redaction import redact_text, redact_value, summary
+
+# Listing models, files and batches is free at every provider; what a batch costs is on its results.
+NEVER_BILLED = frozenset({"models", "files", "batches"})
+SIMULATED = "sim"
+LONGEST_RAW = 1 << 20
+_CAPTURES: tuple[Capture, ...] = ("full", "redacted", "none")
+_NAMES = ("session", "run", "section", "customer", "user", "env", "release", "prompt")
+_TRACE_ID = re.compile("(?!0{32})[0-9a-f]{32}")
+
+
+def record_of(exchange: Exchange, call: Call, *, capture: Capture = "full") -> tuple[Span, Content | None]:
+    """Return the span of a call and its content, both without what may not be kept.
+
+    `capture` is the setting; the exchange's own may only be stricter. Content is None where nothing of it is kept.
+    """
+    own = exchange.opening.capture
+    strictest = capture if own == capture else max(capture, own, key=_CAPTURES.index)
+    span = span_of(exchange, call)
+    content = content_of(exchange, call)
+    if strictest == "full":
+        return span, content
+    if strictest == "none":
+        tools = tuple(ToolCall(tool.id, tool.name, "") for tool in span.tool_calls)
+        return replace(span, content="none", tool_calls=tools, error=_redacted_error(span.error, Counter())), None
+    return _redacted(span, content)
+
+
+def span_of(exchange: Exchange, call: Call) -> Span:
+    """Return the span of a call, as if everything might be kept."""
+    opening, closing = exchange.opening, exchange.closing
+    labels = _labels(opening.labels, call.body_labels)
+    cost_status = _cost_status(exchange, call)
+    return Span(
+        id=opening.id,
+        trace_id=labels.trace_id or opening.id,
+        span_id=span_id_for(opening.id),
+        parent_span_id=labels.parent_span_id,
+        project=opening.project,
+        key=opening.key,
+        key_name=opening.key_name,
+        operation=call.operation,
+        method=opening.method,
+        path=opening.path,
+        upstream=_served_by(exchange),
+        model=_model(call.model, exchange.opening),
+        served_model=call.served_model,
+        stream=call.stream,
+        outcome=call.outcome,
+        status=None if closing is None else closing.status,
+        error=_error(call, closing),
+        started_at=opening.at,
+        latency_ms=None if closing is None else max(closing.at - opening.at, 0) / 1e6,
+        time_to_first_chunk_ms=_first_chunk_ms(call, closing),
+        chunk_gap_mean_ms=_ms(call.chunk_gap_mean_us),
+        chunk_gap_max_ms=_ms(call.chunk_gap_max_us),
+        overhead_ms=None if closing is None else _ms(closing.overhead_us),
+        usage=call.usage,
+        cost=call.usage.reported_cost if cost_status == "reported" and call.usage else 0 if cost_status == "free" else None,
+        cost_status=cost_status,
+        price_ref=None,
+        labels=labels,
+        attempts=() if closing is None else closing.attempts,
+        tool_calls=call.tool_calls,
+        finish_reasons=call.finish_reasons,
+        request_bytes=len(exchange.request) if closing is None else closing.request_bytes,
+        response_bytes=len(exchange.response) if closing is None else closing.response_bytes,
+        content=_content_state(closing),
+        changes=() if closing is None else closing.changes,
+        notes=_notes(exchange, call, labels),
+    )
+
+
+def content_of(exchange: Exchange, call: Call) -> Content:
+    """Return everything that was recorded of the bodies."""
+    closing = exchange.closing
+    return Content(
+        request_headers=() if closing is None else closing.request_headers,
+        response_headers=() if closing is None else (*closing.response_headers, *closing.response_trailers),
+        request=exchange.request,
+        response=exchange.response,
+        input=call.input,
+        output=call.output,
+        marks=b"" if closing is None else closing.marks,
+    )
+
+
+def _model(said: str | None, opening: Opening) -> str | None:
+    """Return the model that was asked for, without the `upstream/` in front that only said where to go."""
+    if said is not None and opening.model is not None and said.endswith(f"/{opening.model}"):
+        return opening.model
+    return said or opening.model
+
+
+def _labels(own: Labels, said: Mapping[str, str]) -> Labels:
+    """Fill what `own` leaves open from what the body says; a name that is no label of ours is a tag."""
+    if not said:
+        return own
+    missing: dict[str, Any] = {name: said[name] for name in _NAMES if said.get(name) and getattr(own, name) is None}
+    tags = {name.removeprefix("tag."): value for name, value in said.items() if name not in _NAMES}
+    trace = tags.get("trace", "").replace("-", "").lower()
+    if own.trace_id is None and _TRACE_ID.fullmatch(trace):
+        missing["trace_id"] = trace
+    return replace(own, **missing, tags={**tags, **own.tags}) if missing or tags else own
+
+
+def _served_by(exchange: Exchange) -> str:
+    """Return the upstream that answered: the last one tried, where any was."""
+    attempts = exchange.closing.attempts if exchange.closing else ()
+    return attempts[-1].upstream if attempts else exchange.opening.upstream
+
+
+def _error(call: Call, closing: Closing | None) -> CallError | None:
+    if call.error is not None or closing is None or closing.error is None:
+        return call.error
+    return CallError(closing.error.type, closing.error.code, closing.error.message)
+
+
+def _cost_status(exchange: Exchange, call: Call) -> CostStatus:
+    """Return what is known of the cost before there are prices. What was never sent costs nothing; the rest is unknown, not free."""
+    closing = exchange.closing
+    refused = closing is not None and closing.ending == "refused"
+    never_sent = closing is not None and closing.ending == "failed" and closing.sent_us is None
+    if refused or never_sent or call.operation in NEVER_BILLED:
+        return "none"
+    if _served_by(exchange) == SIMULATED:
+        return "free"
+    return "reported" if call.usage is not None and call.usage.reported_cost is not None else "unknown"
+
+
+def _first_chunk_ms(call: Call, closing: Closing | None) -> float | None:
+    if call.first_chunk_us is not None:
+        return call.first_chunk_us / 1000
+    return None if closing is None else _ms(closing.first_byte_us)
+
+
+def _ms(microseconds: float | None) -> float | None:
+    return None if microseconds is None else microseconds / 1000
+
+
+def _content_state(closing: Closing | None) -> ContentState:
+    return "cut" if closing is not None and (closing.request_cut or closing.response_cut) else "full"
+
+
+def _notes(exchange: Exchange, call: Call, labels: Labels) -> tuple[str, ...]:
+    closing = exchange.closing
+    notes = list(call.notes)
+    if labels.shortened:
+        notes.append(f"labels shortened: {', '.join(labels.shortened)}")
+    if closing is not None and closing.withheld:
+        notes.append(f"{closing.withheld} bytes of usage were withheld from the app, which had not asked for them")
+    if closing is not None and closing.request_cut:
+        notes.append(f"request stored up to byte {len(exchange.request)} of {closing.request_bytes}")
+    if closing is not None and closing.response_cut:
+        notes.append(f"response stored up to byte {len(exchange.response)} of {closing.response_bytes}")
+    return tuple(notes)
+
+
+def _redacted(span: Span, content: Content) -> tuple[Span, Content]:
+    counts: Counter[str] = Counter()
+    masked = Content(
+        request_headers=_redacted_headers(content.request_headers, counts),
+        response_headers=_redacted_headers(content.response_headers, counts),
+        input=redact_value(content.input, counts),
+        output=redact_value(content.output, counts),
+        marks=content.marks,
+    )
+    masked = replace(
+        masked,
+        request=_redacted_body(content.request, masked.input, counts),
+        response=_redacted_body(content.response, masked.output, counts),
+    )
+    tools = tuple(ToolCall(tool.id, tool.name, redact_text(tool.arguments, counts)) for tool in span.tool_calls)
+    error = _redacted_error(span.error, counts)
+    span = replace(span, content="redacted", tool_calls=tools, error=error, notes=(*span.notes, summary(counts)))
+    return span, masked
+
+
+def _redacted_headers(headers: Headers, counts: Counter[str]) -> Headers:
+    return tuple((name, redact_text(value, counts)) for name, value in headers)
+
+
+def _redacted_error(error: CallError | None, counts: Counter[str]) -> CallError | None:
+    return None if error is None else replace(error, message=redact_text(error.message, counts))
+
+
+def _redacted_body(body: bytes, value: Any, counts: Counter[str]) -> bytes:
+    """Return what may be stored of a body.
+
+    That is the redacted JSON of what it meant, since in the bytes of a stream a number may be spread over many events. A body that
+    could not be read is kept only where it is one short plain text.
+    """
+    if value is not None:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    if len(body) > LONGEST_RAW or b"\ndata:" in body or body.startswith(b"data:"):
+        return b""
+    try:
+        return redact_text(body.decode(), counts).encode()
+    except UnicodeDecodeError:
+        return b""

@@ -1,0 +1,1 @@
+"""Rules in CEL: which upstream serves a call, who hears of it; labels."""

@@ -1,0 +1,1 @@
+"""Journal, ledger, span store and keys: what outlives the process."""

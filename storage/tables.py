@@ -1,0 +1,156 @@
+"""The tables of the store, the same on SQLite and PostgreSQL.
+
+A call is one row of `calls`: a few columns that lists filter by and sums add up, and `detail`, which holds the whole span. The columns
+are copies for the database's use (see `span_rows`); what is shown comes from `detail`. Bodies are apart, in `contents`, and go first.
+A change here needs a migration; a test compares the two.
+"""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, UniqueConstraint, text
+from sqlalchemy.sql.expression import TextClause
+from sqlmodel import Field, SQLModel
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+# SQLite counts rows by itself only in a column that is called INTEGER.
+BIG = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class StoredRow(SQLModel):
+    """A row of one of our tables."""
+
+    metadata: ClassVar[MetaData] = METADATA
+
+
+def _by_time(name: str, *columns: str, only: str | None = None) -> Index:
+    """Return an index for the list of the calls that have one value in common, by time; `only` leaves the others out of it."""
+    where: TextClause | None = None if only is None else text(only)
+    return Index(f"ix_calls_{name}", *columns, "started_at", sqlite_where=where, postgresql_where=where)
+
+
+class CallRow(StoredRow, table=True):
+    """One recorded call. `seq` counts calls in the order they were saved, and is never used twice."""
+
+    __tablename__ = "calls"
+    __table_args__ = (
+        UniqueConstraint("id"),
+        _by_time("time"),
+        _by_time("project", "project"),
+        _by_time("key", "key"),
+        _by_time("key_name", "key_name", only="key_name <> key"),
+        _by_time("model", "model"),
+        _by_time("served_model", "served_model", only="served_model <> model"),
+        _by_time("outcome", "outcome", only="outcome <> 'ok'"),
+        _by_time("session", "session", only="session IS NOT NULL"),
+        _by_time("customer", "customer", only="customer IS NOT NULL"),
+        _by_time("end_user", "end_user", only="end_user IS NOT NULL"),
+        _by_time("section", "section", only="section IS NOT NULL"),
+        {"sqlite_autoincrement": True},
+    )
+
+    seq: int | None = Field(default=None, sa_column=Column(BIG, primary_key=True))
+    id: str
+    started_at: int = Field(sa_type=BigInteger)
+    project: str
+    key: str
+    key_name: str
+    operation: str
+    upstream: str
+    model: str = ""
+    served_model: str = ""
+    outcome: str
+    status: int | None
+    session: str | None
+    customer: str | None
+    end_user: str | None
+    section: str | None
+    latency_ms: float | None
+    cost: int | None = Field(sa_type=BigInteger)
+    cost_status: str
+    input_tokens: int | None = Field(sa_type=BigInteger)
+    cache_read_tokens: int | None = Field(sa_type=BigInteger)
+    cache_write_tokens: int | None = Field(sa_type=BigInteger)
+    output_tokens: int | None = Field(sa_type=BigInteger)
+    reasoning_tokens: int | None = Field(sa_type=BigInteger)
+    detail: bytes = Field(sa_type=LargeBinary)
+
+
+class CallTagRow(StoredRow, table=True):
+    """One tag of one call, so that the calls with a tag can be listed by time."""
+
+    __tablename__ = "call_tags"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    name: str = Field(primary_key=True)
+    value: str = Field(primary_key=True)
+    started_at: int = Field(sa_type=BigInteger, primary_key=True)
+    seq: int = Field(sa_type=BigInteger, primary_key=True)
+
+
+class ContentRow(StoredRow, table=True):
+    """The bodies of one call, compressed (see `content`)."""
+
+    __tablename__ = "contents"
+    __table_args__ = (Index("ix_contents_time", "started_at"),)
+
+    seq: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
+    started_at: int = Field(sa_type=BigInteger)
+    data: bytes = Field(sa_type=LargeBinary)
+
+
+class KeyRow(StoredRow, table=True):
+    """One key: `document` is the `ApiKey` as JSON, the columns are what is looked up, and when it was last used."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        UniqueConstraint("digest"),
+        Index(
+            "ix_api_keys_live_name",
+            "name",
+            unique=True,
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    name: str
+    digest: str
+    project: str
+    created_at: float
+    revoked_at: float | None
+    last_used_at: float | None
+    document: bytes = Field(sa_type=LargeBinary)
+
+
+class SessionRow(StoredRow, table=True):
+    """A browser that is signed in. The token itself is only in the browser; here is its digest."""
+
+    __tablename__ = "sign_in_sessions"
+
+    digest: str = Field(primary_key=True)
+    created_at: float
+    last_seen_at: float
+    expires_at: float
+
+
+class SignInLinkRow(StoredRow, table=True):
+    """A link that signs a browser in once."""
+
+    __tablename__ = "sign_in_links"
+
+    digest: str = Field(primary_key=True)
+    expires_at: float
+
+
+def table_of(row: type[StoredRow]) -> Table:
+    """Return the table behind a row class, for statements without objects."""
+    table: Any = row.__dict__["__table__"]
+    assert isinstance(table, Table)  # noqa: S101 - tells mypy what SQLModel's metaclass made
+    return table

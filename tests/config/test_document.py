@@ -1,0 +1,53 @@
+import tomllib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.document import lines_in
+
+TEXT = '''# a comment
+top = 1
+
+[server]
+host = "a"   # with a comment
+list = [
+  "x",
+  "y",
+]
+text = """
+[not.a.table]
+port = 1
+"""
+inline = { a = 1, b = { c = 2 } }
+dotted.name = 3
+
+[[budgets]]
+scope = "all"
+[[budgets]]
+scope = "key:ci"
+[upstreams."with.dot"]
+x = 1
+'''
+
+
+def test_each_setting_has_the_line_on_which_it_begins():
+    lines = lines_in(TEXT)
+    assert {name: lines[name] for name in ("top", "server", "server.host", "server.list", "server.text")} == {
+        "top": 2,
+        "server": 4,
+        "server.host": 5,
+        "server.list": 6,
+        "server.text": 10,
+    }
+    assert (lines["server.inline.a"], lines["server.inline.b.c"], lines["server.dotted.name"]) == (14, 14, 15)
+    assert (lines["budgets"], lines["budgets.scope"]) == (17, 18)
+    assert "not.a.table" not in lines
+
+
+@given(st.text(max_size=200))
+def test_no_text_hinders_the_lines(text):
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    assert all(line >= 1 for line in lines_in(text).values())
