@@ -109,6 +109,7 @@ async def _serve(  # noqa: PLR0913 - as `serve`
         await server.serve(sockets=None if sock is None else [sock])
     finally:
         housekeeping.cancel()
+        parts.gate.end_calls()
         await _end_calls()
         parts.close()
 
@@ -145,7 +146,7 @@ class Parts:
             random=Random(os.urandom(16)),  # noqa: S311 - ids are no secrets
         )
         self.door = OfficeDoor(str(folder.office_socket), loop, deadlines)
-        self.gate = Gate(self.proxy, self.door, _limits(settings), deadlines)
+        self.gate = Gate(self.proxy, self.door, _limits(settings), deadlines, loop)
         self.counters = SharedCounters(folder.run, worker, lambda: samples(self.gate, self.journal))
 
     def _keys(self, settings: Settings) -> Keys:

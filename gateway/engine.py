@@ -16,8 +16,10 @@ from typing import Protocol, cast
 import httptools
 
 from gateway.deadlines import Deadlines
+from gateway.steps import Signal
 
 Header = tuple[bytes, bytes]
+Head = asyncio.Future[None] | Signal
 HELD_BACK = 256 * 1024
 JOINED = 64 * 1024
 MOST_HEADER_BYTES = 256 * 1024
@@ -87,8 +89,8 @@ class Answer:
         "upgraded",
     )
 
-    def __init__(self, connection: "Connection", head: "asyncio.Future[None]", informed: "Inform | None") -> None:
-        """Await `head` before reading anything else. `informed` is called for each 1xx answer that comes first."""
+    def __init__(self, connection: "Connection", head: Head, informed: "Inform | None") -> None:
+        """Await `head` before reading anything else: it is told behind the read that brought it. `informed` is called for each 1xx answer that comes first."""
         self._connection = connection
         self.head = head
         self.informed = informed
@@ -172,6 +174,12 @@ class Answer:
         if self._receiver is not None and not self.done:
             self._receiver.read_done()
 
+    def begun(self, *, whole: bool) -> None:
+        """Know that the head came, and whether the rest came with it."""
+        self.done = whole
+        self._wake()
+        self.head.set_result(None)
+
     def finish(self, error: Exception | None) -> None:
         """Know that nothing more comes."""
         if self.done:
@@ -179,7 +187,10 @@ class Answer:
         self.done, self.error = True, error
         self._wake()
         if not self.head.done():
-            self.head.set_exception(error or UpstreamGone("the upstream closed the connection without an answer"))
+            if self.status:
+                self.head.set_result(None)
+            else:
+                self.head.set_exception(error or UpstreamGone("the upstream closed the connection without an answer"))
         elif self._receiver is not None:
             # The receiver knows this answer: without letting go of it, only the garbage collector could free the two.
             receiver, self._receiver = self._receiver, None
@@ -213,6 +224,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_body",
+        "_complete",
         "_deadlines",
         "_fields",
         "_first_byte",
@@ -247,6 +259,7 @@ class Connection(asyncio.Protocol):
         self._reason = b""
         self._in_head = False
         self._body = False
+        self._complete = False
         self._head_only = False
         self._reusable = False
         self._first_byte = 0.0
@@ -262,19 +275,25 @@ class Connection(asyncio.Protocol):
 
     # What the pool and the caller do.
 
-    def begin(self, *, head_only: bool, first_byte: float, idle: float, informed: Inform | None) -> Answer:
-        """Expect the answer to the next request; `first_byte` and `idle` are the longest silences in seconds."""
+    def begin(
+        self, *, head_only: bool, first_byte: float, idle: float, informed: Inform | None, head: Head | None = None
+    ) -> Answer:
+        """Expect the answer to the next request; `first_byte` and `idle` are the longest silences in seconds.
+
+        `head` is told when the answer's head is there; a future by default.
+        """
         if self.transport.is_closing():
             raise NothingSent("the upstream had closed the kept connection")
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        self._head_only, self._reusable, self._body, self._idle = head_only, False, False, idle
+        self._head_only, self._idle = head_only, idle
+        self._reusable = self._body = self._complete = False
         self.used += 1
         self.request_whole = False
         self._first_byte = first_byte
         self.deadline = monotonic() + first_byte
         self._deadlines.add(self)
-        self._answer = Answer(self, self.loop.create_future(), informed)
+        self._answer = Answer(self, head or self.loop.create_future(), informed)
         return self._answer
 
     def write(self, data: bytes) -> None:
@@ -348,14 +367,21 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail(UpstreamGone(f"the upstream sent what is not HTTP/1.1: {error}"))
             return
-        if self._in_head:
-            self._head_bytes += len(data)
+        self._tell(answer, len(data))
+
+    def _tell(self, answer: Answer, size: int) -> None:
+        """Tell what one read brought. Whoever is told may give this connection back, and another call may begin on it: nothing follows."""
+        if answer.status and not answer.head.done():
+            answer.begun(whole=self._complete)
+        elif self._complete:
+            answer.finish(None)
+        elif self._in_head:
+            self._head_bytes += size
             if self._head_bytes > MOST_HEADER_BYTES:
                 self._fail(UpstreamGone("the upstream's head is too large"))
-        elif self._body:
-            self.deadline = monotonic() + self._idle
-            answer.read_done()
         elif answer.status:
+            if self._body:
+                self.deadline = monotonic() + self._idle
             answer.read_done()
 
     def eof_received(self) -> None:
@@ -397,6 +423,8 @@ class Connection(asyncio.Protocol):
         """Make room for a head."""
         self._fields, self._head_bytes, self._reason = [], 0, b""
         self._in_head = True
+        if self._complete:
+            self._reusable = False  # more than one answer: whose is it?
 
     def on_status(self, status: bytes) -> None:
         """Keep the reason phrase."""
@@ -409,7 +437,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Tell the answer its head; pass 1xx on and wait for the real one."""
         answer, parser = self._answer, self._parser
-        if answer is None or parser is None:
+        if answer is None or parser is None or self._complete:
             return
         status = parser.get_status_code()
         fields, self._fields = self._fields, []
@@ -431,28 +459,26 @@ class Connection(asyncio.Protocol):
         self._reusable = status != SWITCHING and parser.should_keep_alive()
         self._body = True
         self.deadline = monotonic() + self._idle
-        if not answer.head.done():
-            answer.head.set_result(None)
         if self._head_only:
             # The parser waits for a body that a HEAD never has.
             self._parser = None
-            answer.finish(None)
+            self._complete = True
 
     def on_body(self, body: bytes) -> None:
         """Hand on a piece of the body."""
         answer = self._answer
-        if answer is not None and not answer.done:
+        if answer is not None and not (answer.done or self._complete):
             answer.took(body)
 
     def on_message_complete(self) -> None:
         """End the answer, unless it was a 1xx."""
         answer = self._answer
-        if answer is None or not answer.status or answer.status == SWITCHING:
+        if answer is None or not answer.status or answer.status == SWITCHING or self._complete:
             return
         answer.trailers = self._fields
         self._body = False
+        self._complete = True
         self.deadline = float("inf")
-        answer.finish(None)
 
     def _upgrade(self, answer: Answer, rest: bytes) -> None:
         answer.upgraded = answer.status == SWITCHING

@@ -13,6 +13,8 @@ from gateway.limits import Limits
 from gateway.office_door import OfficeDoor
 from gateway.proxy import Proxy
 from gateway.routes import Routes
+from gateway.steps import Steps
+from gateway.wire_caller import WireCaller
 
 log = logging.getLogger("faregate.gate")
 
@@ -20,10 +22,14 @@ log = logging.getLogger("faregate.gate")
 class Gate:
     """Takes calls from both ways in."""
 
-    def __init__(self, proxy: Proxy, door: OfficeDoor, limits: Limits, deadlines: Deadlines) -> None:
+    def __init__(
+        self, proxy: Proxy, door: OfficeDoor, limits: Limits, deadlines: Deadlines, loop: asyncio.AbstractEventLoop
+    ) -> None:
         """Serve calls by `proxy`; everything that is not proxied goes through `door`."""
         self._proxy = proxy
         self._door = door
+        self._loop = loop
+        self._callers: set[WireCaller] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self.limits = limits
@@ -44,6 +50,18 @@ class Gate:
         """Whether no new calls are taken."""
         return self._proxy.draining
 
+    def begin(self, caller: WireCaller) -> None:
+        """Begin to serve a call on a connection of our own; `caller.steps` can be cancelled."""
+        steps = caller.steps = Steps(self.answer(caller), self._loop)
+        self._callers.add(caller)
+        steps.begin()
+
+    def end_calls(self) -> None:
+        """Break off the calls that still run; each of them closes its record."""
+        for caller in tuple(self._callers):
+            if caller.steps is not None:
+                caller.steps.cancel()
+
     async def answer(self, caller: Caller) -> None:
         """Serve one proxied call; an error that nobody foresaw is logged and answered as 500, without detail."""
         self.running += 1
@@ -59,6 +77,7 @@ class Gate:
             self.ended["failed", 500] += 1
             _answer_bug(caller)
         finally:
+            self._callers.discard(caller)
             self.running -= 1
             if not self.running:
                 self._idle.set()

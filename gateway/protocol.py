@@ -45,6 +45,7 @@ class GateProtocol(HttpToolsProtocol):
         self._limits: Limits = gate.limits
         self._call: WireCaller | None = None
         self._receiving: WireCaller | None = None
+        self._fresh: WireCaller | None = None
         self._waiting: deque[WireCaller] = deque()
         self._raw: list[Header] = []
         self._head_bytes = 0
@@ -95,8 +96,8 @@ class GateProtocol(HttpToolsProtocol):
         caller.gone = True
         if not caller.body.complete:
             caller.body.fail(CallerGone())
-        if caller.task is not None and not caller.ended:
-            caller.task.cancel()
+        if caller.steps is not None and not caller.ended:
+            caller.steps.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -108,6 +109,13 @@ class GateProtocol(HttpToolsProtocol):
         if self._refused is not None:
             return
         self._body_moved = False
+        self._parse(data)
+        if self._fresh is not None:
+            # Behind the parser, for what begins here may end here.
+            fresh, self._fresh = self._fresh, None
+            self._gate.begin(fresh)
+
+    def _parse(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -238,7 +246,7 @@ class GateProtocol(HttpToolsProtocol):
         caller.upgrade = self.parser.should_upgrade()
         self._receiving = caller
         if self._call is None and self._cycle_is_over():
-            self._begin(caller)
+            self._call = self._fresh = caller
         else:
             self._waiting.append(caller)
             if len(self._waiting) > MOST_WAITING:
@@ -275,7 +283,7 @@ class GateProtocol(HttpToolsProtocol):
 
     def _begin(self, caller: WireCaller) -> None:
         self._call = caller
-        caller.task = self.loop.create_task(self._gate.answer(caller))
+        self._gate.begin(caller)
 
     def call_ended(self, caller: WireCaller) -> None:
         """Serve the next request of this connection, or close it."""

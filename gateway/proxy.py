@@ -16,6 +16,7 @@ from domain.errors import Draining, GatewayError, InvalidRequest, JournalFull, P
 from domain.exchange import Capture, Dialect, Ending, Opening, OwnError
 from domain.ids import new_id
 from domain.keys import PREFIX
+from gateway.barrier import Barrier
 from gateway.caller import Caller, CallerGone, too_large
 from gateway.engine import Answer, Header
 from gateway.error_answers import REASONS, error_body, error_headers
@@ -79,7 +80,7 @@ class Proxy:
         self._limits = limits
         self._rules = rules
         self._capture = capture
-        self._loop = loop
+        self._barrier = Barrier(journal, loop, rules.barrier_seconds)
         self._random = random
         self._at_once = min(FIRST_PART, limits.body_bytes)
         self.draining = False
@@ -108,7 +109,7 @@ class Proxy:
                 if call.ask_usage and answer.status in {400, 422}:
                     answer, target = await self._asked_again(answer, target, call, caller, record)
                 if not record.begun:
-                    await record.wait_begun()
+                    await record.synced()
                 ending = await self._passed_on(answer, target, call, caller, record)
             finally:
                 answer.close()
@@ -138,7 +139,7 @@ class Proxy:
             UNKNOWN_KEY.project,
             NO_LABELS,
         )
-        record = Recording(self._journal, self._rules, self._loop, opening, arrived)
+        record = Recording(self._journal, self._rules, self._barrier, opening, arrived)
         record.head, record.length = caller.head, caller.length
         record.path = caller.head.path
         return record
@@ -297,7 +298,7 @@ class Proxy:
         ending: Ending = "complete" if error is None else "upstream_cut"
         if record.exact:
             record.close(ending)
-            await record.ended()
+            await record.synced()
             relay.finish()
         return ending
 

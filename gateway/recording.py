@@ -4,7 +4,6 @@ The copies are bounded. A long stream hands what it has to the journal now and t
 cost little memory and a killed gate loses nothing of them.
 """
 
-import asyncio
 from array import array
 from dataclasses import dataclass, replace
 from time import perf_counter_ns, time_ns
@@ -12,6 +11,7 @@ from typing import Literal
 
 from domain.exchange import Attempt, Closing, Ending, Opening, OwnError
 from domain.keys import ApiKey
+from gateway.barrier import Barrier
 from gateway.engine import Header
 from gateway.heads import RequestHead, recorded
 from storage.journal import JournalWriter
@@ -35,11 +35,11 @@ class Recording:
 
     __slots__ = (
         "_arrived",
+        "_barrier",
         "_closed",
         "_copied",
         "_journal",
         "_last_progress_us",
-        "_loop",
         "_marks",
         "_request",
         "_request_copied",
@@ -67,11 +67,9 @@ class Recording:
         "withheld",
     )
 
-    def __init__(
-        self, journal: JournalWriter, rules: RecordingRules, loop: asyncio.AbstractEventLoop, opening: Opening, arrived: int
-    ) -> None:
+    def __init__(self, journal: JournalWriter, rules: RecordingRules, barrier: Barrier, opening: Opening, arrived: int) -> None:
         """Begin a record; `arrived` is `perf_counter_ns` when the request's head was there."""
-        self._loop = loop
+        self._barrier = barrier
         self._journal = journal
         self._rules = rules
         self._arrived = arrived
@@ -116,33 +114,14 @@ class Recording:
         """Whether the answer may begin: the opening is safe on disk, or nobody waits for that."""
         return self._journal.synced >= self._ticket or self._rules.barrier == "off"
 
-    async def wait_begun(self) -> None:
-        """Wait until the opening is safe on disk, at most as long as the barrier allows."""
-        await self._wait(self._ticket)
-
-    async def ended(self) -> None:
-        """Wait until the closing is safe on disk, where the barrier is exact."""
-        if self._rules.barrier == "exact":
-            await self._wait(self._ticket)
+    async def synced(self) -> None:
+        """Wait until what was written down last, the opening or the closing, is safe on disk, at most as long as the barrier allows."""
+        await self._barrier.passed(self._ticket)
 
     @property
     def exact(self) -> bool:
         """Whether the end of the answer waits for the record."""
         return self._rules.barrier == "exact"
-
-    async def _wait(self, ticket: int) -> None:
-        if self._journal.synced >= ticket:
-            return
-        loop = self._loop
-        waiter: asyncio.Future[None] = loop.create_future()
-        self._journal.when_synced(ticket, waiter)
-        timer = loop.call_later(self._rules.barrier_seconds, _give_up, waiter)
-        try:
-            await waiter
-        except TimeoutError:
-            self._journal.counters.barrier_timeouts += 1
-        finally:
-            timer.cancel()
 
     def request_came(self, piece: bytes) -> None:
         """Copy a piece of the request."""
@@ -228,8 +207,3 @@ class Recording:
         if self.first_byte_us is not None and self.passed_us is not None:
             own += max(0, self.passed_us - self.first_byte_us)
         return own
-
-
-def _give_up(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())

@@ -3,11 +3,10 @@
 Each read from the upstream is one write to the caller: nothing is held back, and nothing is joined across reads. A slow caller slows the upstream.
 """
 
-import asyncio
-
 from gateway.caller import Caller
 from gateway.engine import Answer
 from gateway.recording import Recording
+from gateway.steps import Signal
 from gateway.withhold import Withholding
 
 
@@ -26,7 +25,7 @@ class Relay:
         self._withholding = withholding
         self._reset = reset
         self._gathered: list[bytes] = []
-        self._over: asyncio.Future[None] | None = None
+        self._over: Signal | None = None
         self._done = False
         self._error: Exception | None = None
 
@@ -41,7 +40,7 @@ class Relay:
             if not self._done:
                 if not self._caller.ready:
                     self._answer.pause()
-                self._over = self._answer.loop.create_future()
+                self._over = Signal(self._answer.loop)
                 await self._over
         finally:
             self._caller.on_ready = None

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import httpx
 
@@ -99,7 +99,7 @@ class EngineTransport(httpx.AsyncBaseTransport):
         except UpstreamGone as error:
             raise httpx.RemoteProtocolError(str(error), request=request) from error
         # Whoever gives up before the head is awaited leaves nothing behind that was never looked at.
-        answer.head.add_done_callback(lambda future: future.cancelled() or future.exception())
+        _head_future(answer).add_done_callback(lambda future: future.cancelled() or future.exception())
         connection.write(head)
         connection.request_whole = await _body_sent(connection, answer, request, length, limits)
         await _head_of(answer, request, limits)
@@ -147,6 +147,10 @@ class EngineTransport(httpx.AsyncBaseTransport):
         for pool in self._pools.values():
             pool.close_idle(now)
         self._tidying = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._tidy)
+
+
+def _head_future(answer: Answer) -> "asyncio.Future[None]":
+    return cast("asyncio.Future[None]", answer.head)  # as `begin` makes it where it is given none
 
 
 class _Body(httpx.AsyncByteStream):
@@ -268,7 +272,7 @@ async def _writable(answer: Answer, request: httpx.Request, limits: _Limits) -> 
             free.set_result(None)
 
     answer.when_writable(tell)
-    await asyncio.wait({free, answer.head}, timeout=limits.write, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({free, _head_future(answer)}, timeout=limits.write, return_when=asyncio.FIRST_COMPLETED)
     if not free.done() and not answer.head.done():
         raise httpx.WriteTimeout("the upstream took no more of the request", request=request)
     return free.done()

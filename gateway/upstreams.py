@@ -17,6 +17,7 @@ from gateway.engine import JOINED, Answer, Connection, Inform, NothingSent, Upst
 from gateway.pools import Pool, inner_pool, tcp_pool, tls_context
 from gateway.recording import Recording
 from gateway.routes import Target
+from gateway.steps import Signal, in_task
 
 MOVE_ON = frozenset({401, 402, 403, 429, 500, 502, 503, 504, 529})
 REFUSED_CREDENTIAL = frozenset({401, 402, 403})
@@ -114,6 +115,7 @@ class Upstreams:
             reused = connection is not None
             try:
                 if connection is None:
+                    await in_task()
                     connection = await pool.new_connection(upstream.timeouts.connect)
                 answer = await self._ask(connection, upstream, request, record, informed)
             except GatewayError as failure:
@@ -138,7 +140,11 @@ class Upstreams:
         limits = upstream.timeouts
         try:
             answer = connection.begin(
-                head_only=request.method == b"HEAD", first_byte=limits.first_byte, idle=limits.idle, informed=informed
+                head_only=request.method == b"HEAD",
+                first_byte=limits.first_byte,
+                idle=limits.idle,
+                informed=informed,
+                head=Signal(self._loop),
             )
             self._write(connection, answer, request, record)
             record.sent_us = record.elapsed_us()

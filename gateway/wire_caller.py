@@ -7,6 +7,7 @@ from typing import Protocol
 from gateway.caller import Body
 from gateway.engine import Header
 from gateway.heads import RequestHead
+from gateway.steps import Steps
 
 CONTINUE = 100
 
@@ -54,7 +55,7 @@ class WireCaller:
         "on_data",
         "on_ready",
         "started",
-        "task",
+        "steps",
         "upgrade",
     )
 
@@ -76,7 +77,7 @@ class WireCaller:
         self.gone = False
         self.on_ready: Callable[[bool], None] | None = None
         self.on_data: Callable[[bytes], None] | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.steps: Steps | None = None
 
     @property
     def ready(self) -> bool:

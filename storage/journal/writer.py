@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from domain.exchange import Closing, Opening
 from storage.journal.committer import Committer, Waiting
@@ -27,6 +28,16 @@ MOST_RECORDS = 4096
 CLOSE_SECONDS = 5.0
 NOTHING_FITS = -1
 _OPENED, _PROGRESS, _CLOSED = Kind.OPENED, Kind.PROGRESS, Kind.CLOSED
+
+
+class Waiter(Protocol):
+    """Waits for the disk; a future, or something like one."""
+
+    def done(self) -> bool:
+        """Whether it waits no more."""
+
+    def set_result(self, result: None, /) -> None:
+        """Tell it."""
 
 
 class JournalWriter:
@@ -57,7 +68,7 @@ class JournalWriter:
         self._ticket = 0
         self._urgent = self._idle = self._degraded = False
         self._timer: asyncio.TimerHandle | None = None
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiters: list[tuple[int, Waiter]] = []
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
         self._slot = take_slot(root)
@@ -105,7 +116,7 @@ class JournalWriter:
             return self._put((_CLOSED, opening, closing, None, None, bare))
         return self._put((_CLOSED, opening, closing, tuple(request), tuple(response), size))
 
-    def when_synced(self, ticket: int, waiter: "asyncio.Future[None]") -> None:
+    def when_synced(self, ticket: int, waiter: Waiter) -> None:
         """Set `waiter`'s result once `ticket` is on disk, or as soon as it is clear that the disk is in trouble."""
         self._waiters.append((ticket, waiter))
         if self._degraded:
@@ -183,12 +194,11 @@ class JournalWriter:
 
     def _resolve(self) -> None:
         """Wake everybody whose ticket is on disk."""
-        synced = self.synced
-        waiters, self._waiters = self._waiters, []
+        synced, waiters = self.synced, self._waiters
+        # Never empty while somebody waits: the thread looks there to know whether a commit, which may end just now, is to be told.
+        self._waiters = [waiting for waiting in waiters if waiting[0] > synced]
         for ticket, waiter in waiters:
-            if ticket > synced:
-                self._waiters.append((ticket, waiter))
-            elif not waiter.done():
+            if ticket <= synced and not waiter.done():
                 waiter.set_result(None)
 
     def _let_go(self) -> None:

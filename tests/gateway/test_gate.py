@@ -50,7 +50,7 @@ async def calling(tmp_path, upstream):
 async def gate(calling, tmp_path) -> Gate:
     deadlines = Deadlines(asyncio.get_running_loop())
     door = OfficeDoor(str(tmp_path / "office.sock"), asyncio.get_running_loop(), deadlines)
-    return Gate(calling.proxy(), door, Limits(connections=2), deadlines)
+    return Gate(calling.proxy(), door, Limits(connections=2), deadlines, asyncio.get_running_loop())
 
 
 def a_caller(kind=FakeCaller, *, target: bytes = b"/v1/chat/completions") -> FakeCaller:

@@ -9,6 +9,7 @@ import pytest
 
 from domain.exchange import Attempt, Exchange, OwnError
 from domain.keys import ApiKey
+from gateway.barrier import Barrier
 from gateway.recording import MOST_MARKS, Recording, RecordingRules
 from storage.journal import JournalWriter
 from tests.gateway.heads import HOST, a_head
@@ -27,7 +28,13 @@ class Run:
 
     def record(self, rules: RecordingRules = RULES, *, ago_us: int = 0, **known) -> Recording:
         arrived = perf_counter_ns() - ago_us * 1000
-        return Recording(self.writer, rules, asyncio.get_running_loop(), an_opening(**known), arrived)
+        return Recording(
+            self.writer,
+            rules,
+            Barrier(self.writer, asyncio.get_running_loop(), rules.barrier_seconds),
+            an_opening(**known),
+            arrived,
+        )
 
     def close(self) -> None:
         if self._open:
@@ -284,7 +291,7 @@ async def test_our_own_time(run, times, overhead):
 async def test_an_answer_may_begin_when_its_opening_is_on_disk(run):
     record = run.record(RecordingRules(barrier_seconds=30))
     record.open()
-    await record.wait_begun()
+    await record.synced()
 
     assert record.begun
     assert run.writer.counters.barrier_timeouts == 0
@@ -295,14 +302,14 @@ async def test_without_a_barrier_nobody_waits(run):
     record.open()
 
     assert record.begun
-    await record.ended()
+    await record.synced()
 
 
 async def test_the_exact_barrier_waits_for_the_end_too(run):
     record = run.record(RecordingRules(barrier="exact", barrier_seconds=30))
     record.open()
     record.close("complete")
-    await record.ended()
+    await record.synced()
 
     assert record.exact
     assert run.writer.counters.barrier_timeouts == 0
@@ -313,6 +320,6 @@ async def test_a_barrier_that_is_not_met_is_counted_and_lets_go(run):
     record = run.record(RecordingRules(barrier_seconds=0.05))
     record._ticket = run.writer.synced + 100  # a record that never comes to the disk
 
-    await asyncio.wait_for(record.wait_begun(), 5)
+    await asyncio.wait_for(record.synced(), 5)
 
     assert run.writer.counters.barrier_timeouts == 1

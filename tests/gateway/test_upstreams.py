@@ -8,6 +8,7 @@ import pytest
 
 from domain.errors import UpstreamTimeout, UpstreamUnavailable
 from domain.upstreams import Timeouts, Upstream
+from gateway.barrier import Barrier
 from gateway.engine import Answer
 from gateway.outgoing import Credential
 from gateway.recording import Recording, RecordingRules
@@ -35,7 +36,13 @@ def target(upstream: Upstream, name: str = "1") -> Target:
 
 async def send(calling: Calling, *targets: Target, method: bytes = b"POST"):
     """Send a request to the first target that answers; return its answer's status and the tries."""
-    record = Recording(calling.writer, RecordingRules(), asyncio.get_running_loop(), an_opening(), perf_counter_ns())
+    record = Recording(
+        calling.writer,
+        RecordingRules(),
+        Barrier(calling.writer, asyncio.get_running_loop(), 0.05),
+        an_opening(),
+        perf_counter_ns(),
+    )
 
     def outgoing(_: Target) -> Outgoing:
         return Outgoing(method, ASKED.replace(b"POST", method), b"{}", coded=False, rest=None)
@@ -166,7 +173,13 @@ async def test_an_upstream_that_breaks_off_or_sends_no_http(calling, script):
 
 
 async def test_no_secret_is_in_an_error(calling, dead):
-    record = Recording(calling.writer, RecordingRules(), asyncio.get_running_loop(), an_opening(), perf_counter_ns())
+    record = Recording(
+        calling.writer,
+        RecordingRules(),
+        Barrier(calling.writer, asyncio.get_running_loop(), 0.05),
+        an_opening(),
+        perf_counter_ns(),
+    )
     with pytest.raises(UpstreamUnavailable) as caught:
         await calling.upstreams.send(
             [target(dead)], lambda _: Outgoing(b"GET", ASKED, b"", coded=False, rest=None), record, lambda *_: None

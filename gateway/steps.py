@@ -1,0 +1,162 @@
+"""Runs a call's coroutine without a task, for as long as it waits for nothing but signals.
+
+A task costs a call four turns of the loop and as many objects; a warm call waits only for its upstream's answer and for the journal, and both
+can go on with it right where they learn of it. As soon as the coroutine waits for anything else (a new connection, a long body), it goes on as a task.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any
+
+
+class Signal:
+    """Something that happens once, or fails: awaited by at most one, who goes on within `set_result`, not a turn of the loop later.
+
+    It can be awaited in a task, too: to asyncio it looks like a future.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_error", "_loop", "_over", "waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to `loop`."""
+        self._asyncio_future_blocking = False
+        self._loop = loop
+        self._over = False
+        self._error: BaseException | None = None
+        self.waiter: Callable[[], object] | None = None
+
+    def done(self) -> bool:
+        """Return whether it happened, or failed."""
+        return self._over
+
+    def set_result(self, _: None) -> None:
+        """Let it happen."""
+        self._over = True
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            waiter()
+
+    def set_exception(self, error: BaseException) -> None:
+        """Let it fail."""
+        self._error = error
+        self.set_result(None)
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if not self._over:
+            self._asyncio_future_blocking = True
+            yield self
+        if self._error is not None:
+            raise self._error
+
+    # What a task asks of what it waits for.
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop."""
+        return self._loop
+
+    def add_done_callback(self, told: Callable[["Signal"], object], *, context: Context | None = None) -> None:
+        """Tell the task."""
+        self.waiter = lambda: self._loop.call_soon(told, self, context=context)
+
+    def result(self) -> None:
+        """Raise what a task must be told at once; everything else is raised where the signal is awaited."""
+        if isinstance(self._error, asyncio.CancelledError):
+            raise self._error
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Give up waiting: the task is cancelled."""
+        del msg
+        if not self._over:
+            self.set_exception(asyncio.CancelledError())
+            return True
+        return False
+
+
+class Steps:
+    """A coroutine that is gone through step by step, from one signal to the next."""
+
+    __slots__ = ("_cancelled", "_coroutine", "_inside", "_loop", "_signal", "_task")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
+        """Take a coroutine that handles its own errors; `begin` takes its first step."""
+        self._coroutine = coroutine
+        self._loop = loop
+        self._signal: Signal | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._inside = self._cancelled = False
+
+    def begin(self) -> None:
+        """Go on until the coroutine waits for something, or ends."""
+        self._inside, self._signal = True, None
+        try:
+            wanted = self._coroutine.send(None)
+        except (StopIteration, asyncio.CancelledError):
+            return
+        finally:
+            self._inside = False
+        self._wait_for(wanted)
+
+    def cancel(self) -> None:
+        """Raise CancelledError where the coroutine waits."""
+        if self._task is not None:
+            self._task.cancel()
+        elif self._inside:
+            self._cancelled = True
+        elif self._signal is not None:
+            signal, self._signal = self._signal, None
+            signal.waiter = None
+            self._inside = True
+            try:
+                wanted = self._coroutine.throw(asyncio.CancelledError())
+            except (StopIteration, asyncio.CancelledError):
+                return
+            finally:
+                self._inside = False
+            self._wait_for(wanted)
+
+    def _wait_for(self, wanted: Any) -> None:
+        if type(wanted) is Signal:
+            wanted._asyncio_future_blocking = False  # noqa: SLF001 - it is between the two
+            self._signal = wanted
+            wanted.waiter = self.begin
+        else:
+            self._task = self._loop.create_task(_as_task(self._coroutine, wanted))
+        if self._cancelled:
+            self._cancelled = False
+            self.cancel()
+
+
+async def in_task() -> None:
+    """Go on as a task: what follows needs one."""
+    await _Pause()
+
+
+class _Pause:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+async def _as_task(coroutine: Coroutine[Any, Any, None], wanted: Any) -> None:
+    await _Rest(coroutine, wanted)
+
+
+class _Rest:
+    """What is left of a coroutine that waits for `wanted`."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], wanted: Any) -> None:
+        self._coroutine = coroutine
+        self._wanted = wanted
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        wanted = self._wanted
+        while True:
+            thrown: BaseException | None = None
+            try:
+                yield wanted
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in belongs to the coroutine
+                thrown = error
+            try:
+                wanted = self._coroutine.send(None) if thrown is None else self._coroutine.throw(thrown)
+            except StopIteration:
+                return
