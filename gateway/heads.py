@@ -106,7 +106,7 @@ class RequestHead:
     `passing` are the headers that may go on, in order and casing. `found` are those that mean something to us, by lower-case name.
     `length_at` is where the body's length stood among the headers (-1: nowhere) and `length_name` how its name was written. `path` is the native path as it may be kept; `secretive` says that the bodies there hold credentials. `ours_in_query` and `ours_in_protocols` say that
     a gateway key stands there, which must not go on. `identity` is for
-    `Keys`, to remember whose head this is.
+    `Keys`, to remember whose head this is, `plans` for the proxy and `outgoing` for `outgoing_head`.
     """
 
     target: bytes
@@ -126,6 +126,7 @@ class RequestHead:
     length_at: int
     length_name: bytes
     identity: Any = None
+    plans: dict[tuple[str | None, bytes], Any] = field(default_factory=dict)
     outgoing: dict[tuple[int, str, bytes, bytes, bool, bool], tuple[Upstream, bytes, bytes]] = field(default_factory=dict)
 
     def recorded_with(self, length: bytes | None) -> Headers:

@@ -16,6 +16,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from domain.errors import BodyTimeout, GatewayError, HeadersTooLarge, InvalidRequest
+from gateway.again import LastHead, last_head
 from gateway.caller import CallerGone
 from gateway.engine import Header
 from gateway.error_answers import wire_answer
@@ -46,6 +47,7 @@ class GateProtocol(HttpToolsProtocol):
         self._call: WireCaller | None = None
         self._receiving: WireCaller | None = None
         self._fresh: WireCaller | None = None
+        self._last: LastHead | None = None
         self._waiting: deque[WireCaller] = deque()
         self._raw: list[Header] = []
         self._head_bytes = 0
@@ -105,6 +107,9 @@ class GateProtocol(HttpToolsProtocol):
             if self._call is not None:
                 (self._call.on_data or self._call.body.feed)(data)
             return
+        if self._last is not None and self._call is None and (found := self._last.again(data)) is not None:
+            self._begin_again(self._last, *found)
+            return
         self._unset_keepalive_if_required()
         if self._refused is not None:
             return
@@ -113,7 +118,18 @@ class GateProtocol(HttpToolsProtocol):
         if self._fresh is not None:
             # Behind the parser, for what begins here may end here.
             fresh, self._fresh = self._fresh, None
+            if fresh.body.complete and fresh.keep_alive and not fresh.upgrade and self._refused is None:
+                self._last = last_head(data, fresh.method, fresh.head)
             self._gate.begin(fresh)
+
+    def _begin_again(self, last: LastHead, length: bytes, body: bytes) -> None:
+        """Begin a call whose head needs no parsing. The parser knows nothing of it, and is still between two requests."""
+        caller = self._call = WireCaller(self, last.method, last.head, length)
+        caller.keep_alive = True
+        caller.body.feed(body)
+        caller.body.end([])
+        self.deadline = float("inf")
+        self._gate.begin(caller)
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -202,6 +218,7 @@ class GateProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Make room for a head."""
+        self._last = None
         self.url = b""
         self._raw = []
         self._head_bytes = 0
@@ -337,7 +354,7 @@ class GateProtocol(HttpToolsProtocol):
         raise ValueError(error.message)
 
     def _refuse(self, error: GatewayError) -> None:
-        self._refused = error
+        self._refused, self._last = error, None
         self._gate.count_refused(error)
         if self._call is None and self._cycle_is_over():
             self.transport.write(wire_answer(error))
@@ -347,6 +364,7 @@ class GateProtocol(HttpToolsProtocol):
     def _closing(self) -> None:
         """Close, but let a caller that is still sending read its answer first (RFC 9112 section 9.6)."""
         self.flow.resume_reading()
+        self._last = None
         self._refused = self._refused or InvalidRequest("The connection is closing.")
         if (self._receiving is None and not self._in_head) or not self.transport.can_write_eof():
             self.transport.close()

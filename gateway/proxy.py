@@ -8,20 +8,21 @@ Nothing here parses an answer or waits for a store. Whatever ends a call, it lea
 import asyncio
 from dataclasses import dataclass, replace
 from random import Random
-from time import perf_counter_ns, time, time_ns
+from time import time, time_ns
 
 from msgspec import UNSET
 
 from domain.errors import Draining, GatewayError, InvalidRequest, JournalFull, PermissionDenied
-from domain.exchange import Capture, Dialect, Ending, Opening, OwnError
+from domain.exchange import Capture, Dialect, Ending, Labels, OwnError
 from domain.ids import new_id
 from domain.keys import PREFIX
+from domain.upstreams import Upstream
 from gateway.barrier import Barrier
 from gateway.caller import Caller, CallerGone, too_large
 from gateway.engine import Answer, Header
 from gateway.error_answers import REASONS, error_body, error_headers
 from gateway.heads import BROWSER_KEY, RequestHead, answer_headers, is_our_key_parameter
-from gateway.identity import UNKNOWN_KEY, Identity, Keys
+from gateway.identity import Identity, Keys
 from gateway.limits import Limits
 from gateway.outgoing import Credential, outgoing_head
 from gateway.peek import UNKNOWN, Asked, Edit, asked_in, edited, model_edit, removal_edit, usage_edit
@@ -30,10 +31,11 @@ from gateway.relay import Relay
 from gateway.routes import Route, Routes, Target, dialect_at
 from gateway.upstreams import Outgoing, Upstreams
 from gateway.withhold import Withholding
-from routing.labels import NO_LABELS, labels_of
+from routing.labels import labels_of
 from storage.journal import JournalWriter
 
 FIRST_PART = 64 * 1024
+MOST_PLANS = 8
 _OURS = PREFIX.encode()
 _TIGHTER: dict[bytes, Capture] = {b"full": "full", b"redacted": "redacted", b"meta": "none", b"none": "none"}
 _ORDER: tuple[Capture, ...] = ("full", "redacted", "none")
@@ -44,14 +46,32 @@ _READING = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})
 
 
 @dataclass(slots=True)
+class Plan:
+    """What follows from a call's head, its key and its model alone: worked out once for calls that are alike.
+
+    `routes` are those that it was made with; others came with new settings. `opening` is what the record begins with, but for id and time.
+    `targets` are all that may be tried.
+    """
+
+    identity: Identity
+    routes: Routes
+    route: Route
+    targets: list[Target]
+    opening: tuple[str, str, str, Dialect, str, str, str]
+    labels: Labels
+    capture: Capture
+    path: bytes
+    may_ask_usage: bool
+
+
+@dataclass(slots=True)
 class Admitted:
     """A call as it is known before it is sent."""
 
     head: RequestHead
-    identity: Identity
     body: bytes
     asked: Asked
-    route: Route
+    plan: Plan
     ask_usage: bool
     edits: tuple[Edit, ...]
 
@@ -94,12 +114,12 @@ class Proxy:
 
         Errors of our own become answers here. The caller's leaving cancels this coroutine, which closes the upstream at once.
         """
-        record = self._record(caller)
+        record = Recording(self._journal, self._rules, self._barrier, caller, new_id(time_ns(), self._random))
         ending: Ending = "refused"
         error: GatewayError | None = None
         try:
             call = await self._admitted(caller, record)
-            targets = self._targets(call)
+            targets = self._targets(call.plan)
             ending = "failed"
             record.open()
             answer, target = await self._upstreams.send(
@@ -125,25 +145,6 @@ class Proxy:
 
     # Admit
 
-    def _record(self, caller: Caller) -> Recording:
-        arrived, at = perf_counter_ns(), time_ns()
-        opening = Opening(
-            new_id(at, self._random),
-            at,
-            caller.method.decode("latin-1"),
-            "",
-            "",
-            "openai",
-            UNKNOWN_KEY.id,
-            UNKNOWN_KEY.name,
-            UNKNOWN_KEY.project,
-            NO_LABELS,
-        )
-        record = Recording(self._journal, self._rules, self._barrier, opening, arrived)
-        record.head, record.length = caller.head, caller.length
-        record.path = caller.head.path
-        return record
-
     async def _admitted(self, caller: Caller, record: Recording) -> Admitted:
         """Return the call, or refuse it.
 
@@ -162,31 +163,49 @@ class Proxy:
         body = incoming.held() if incoming.complete and incoming.size <= self._at_once else await self._held(caller)
         record.ready_us = record.elapsed_us()
         asked = asked_in(body) if body[:1] in b"{ \r\n\t" and body and incoming.complete else UNKNOWN
-        route = self.routes.route_for(head.place, asked.model, anthropic=head.anthropic)
-        self._describe(record, head, identity, asked, route)
-        record.opening.websocket = caller.upgrade
+        plan = self._plan(head, identity, asked.model, caller.method)
+        labels = plan.labels
+        if asked.labels is not UNSET:
+            labels = labels_of(head.found, path=head.place.labels, body=asked.labels, tags=identity.key.tags)
+        record.known(plan.opening, labels, plan.route.model, asked.stream, plan.capture, websocket=caller.upgrade)
         record.request_came(body)
         if identity.key.models:
-            may_use(identity, route, caller.method, body)
-        ask = usage_edit(body, asked) if asked.stream is True and self._asks_usage(head.place.path, asked, route) else None
+            may_use(identity, plan.route, caller.method, body)
+        ask = (
+            usage_edit(body, asked)
+            if asked.stream is True and plan.may_ask_usage and self._asks_usage(asked, plan.route)
+            else None
+        )
         edits = self._edits(body, asked, ask) if ask is not None or asked.labels is not UNSET else ()
-        return Admitted(head, identity, body, asked, route, ask is not None, edits)
+        return Admitted(head, body, asked, plan, ask is not None, edits)
 
-    def _describe(self, record: Recording, head: RequestHead, identity: Identity, asked: Asked, route: Route) -> None:
-        """Write down what the call is, as far as it is known before it is sent."""
-        opening, key, upstream = record.opening, identity.key, route.upstream
-        labels = head.labels
-        if asked.labels is not UNSET or key.tags:
-            labels = labels_of(head.found, path=head.place.labels, body=asked.labels, tags=key.tags)
-        opening.path = record.path
-        opening.upstream = upstream.name
-        opening.dialect = dialect_at(upstream, head.place.path)
-        opening.key, opening.key_name, opening.project = key.id, key.name, key.project
-        opening.labels = labels
-        opening.model = route.model
-        opening.stream = asked.stream
-        opening.capture = "none" if head.secretive else self._captured(head.found)
-        record.keeps_bodies = opening.capture != "none"
+    def _plan(self, head: RequestHead, identity: Identity, model: str | None, method: bytes) -> Plan:
+        """Return what follows from head, key and model, as worked out before where nothing of it has changed."""
+        plan = head.plans.get((model, method))
+        if plan is not None and plan.identity is identity and plan.routes is self.routes:
+            return plan  # type: ignore[no-any-return]
+        plan = self._planned(head, identity, model, method)
+        if len(head.plans) >= MOST_PLANS:
+            head.plans.clear()
+        head.plans[model, method] = plan
+        return plan
+
+    def _planned(self, head: RequestHead, identity: Identity, model: str | None, method: bytes) -> Plan:
+        route = self.routes.route_for(head.place, model, anthropic=head.anthropic)
+        upstream, key = route.upstream, identity.key
+        path = head.place.path
+        dialect = dialect_at(upstream, path)
+        return Plan(
+            identity=identity,
+            routes=self.routes,
+            route=route,
+            targets=_targets(upstream, identity),
+            opening=(method.decode("latin-1"), head.path, upstream.name, dialect, key.id, key.name, key.project),
+            labels=labels_of(head.found, path=head.place.labels, tags=key.tags) if key.tags else head.labels,
+            capture="none" if head.secretive else self._captured(head.found),
+            path=_without_our_key(route.path) if head.ours_in_query else route.path,
+            may_ask_usage=upstream.dialect == "openai" and path.partition(b"?")[0].endswith(_STREAMING_PATHS),
+        )
 
     async def _held(self, caller: Caller) -> bytes:
         """Return the body, or its first part where it is too long to hold or not JSON."""
@@ -207,36 +226,28 @@ class Proxy:
 
     # Choose and send
 
-    def _asks_usage(self, path: bytes, asked: Asked, route: Route) -> bool:
-        if asked.usage_asked or route.upstream.dialect != "openai":
-            return False
-        return path.partition(b"?")[0].endswith(_STREAMING_PATHS) and self._upstreams.asks_usage(route.upstream)
+    def _asks_usage(self, asked: Asked, route: Route) -> bool:
+        return not asked.usage_asked and self._upstreams.asks_usage(route.upstream)
 
     def _edits(self, body: bytes, asked: Asked, ask: Edit | None) -> tuple[Edit, ...]:
         edits = (ask, removal_edit(body, "faregate") if asked.labels is not UNSET else None)
         return tuple(edit for edit in edits if edit is not None)
 
-    def _targets(self, call: Admitted) -> list[Target]:
-        """Return the targets to try, each with the credential to use there.
+    def _targets(self, plan: Plan) -> list[Target]:
+        """Return the targets to try, each with the credential to use there, in turn.
 
         Raises:
             InvalidRequest: the upstream wants a credential, and there is none.
 
         """
-        upstream, identity = call.route.upstream, call.identity
-        if identity.secret is None or identity.own_credential:
-            return [Target(upstream, _CALLERS_OWN)]
-        if not upstream.credentials:
-            if upstream.needs_key:
-                raise InvalidRequest(
-                    f"Upstream {upstream.name!r} has no API key. Set it where the gateway runs: "
-                    f"`{upstream.name.upper()}_API_KEY`, or `api_key` in `[upstreams.{upstream.name}]`."
-                )
-            return [Target(upstream, Credential("none", None, identity.where))]
-        numbered = enumerate(upstream.credentials, 1)
-        return self._upstreams.in_turn(
-            [Target(upstream, Credential(str(number), secret, identity.where)) for number, secret in numbered]
-        )
+        targets = plan.targets
+        if not targets:
+            name = plan.route.upstream.name
+            raise InvalidRequest(
+                f"Upstream {name!r} has no API key. Set it where the gateway runs: "
+                f"`{name.upper()}_API_KEY`, or `api_key` in `[upstreams.{name}]`."
+            )
+        return targets if len(targets) == 1 else self._upstreams.in_turn(targets)
 
     async def _asked_again(
         self, answer: Answer, target: Target, call: Admitted, caller: Caller, record: Recording
@@ -246,7 +257,7 @@ class Proxy:
         if b"stream_options" not in answer.beginning:
             return answer, target
         answer.close()
-        self._upstreams.refuses_usage(call.route.upstream)
+        self._upstreams.refuses_usage(target.upstream)
         call.ask_usage = False
         call.edits = self._edits(call.body, call.asked, None)
         return await self._upstreams.send(
@@ -255,7 +266,7 @@ class Proxy:
 
     def _outgoing(self, call: Admitted, caller: Caller, target: Target, record: Recording) -> Outgoing:
         """Return the request as it goes to `target`."""
-        head, route, body = call.head, call.route, call.body
+        head, route, body = call.head, call.plan.route, call.body
         edits = call.edits
         if route.renamed and route.model is not None and call.asked.model == route.asked_model:
             edit = model_edit(body, route.asked_model or "", route.model)
@@ -265,9 +276,9 @@ class Proxy:
             body = edited(body, edits)
             record.changes = _changes(call, renamed=len(edits) > len(call.edits))
         before, after = outgoing_head(
-            _without_browser_key(call, target),
+            _without_browser_key(head, target) if head.ours_in_protocols else head,
             caller.method,
-            _path_for(call),
+            call.plan.path,
             target.upstream,
             target.credential,
             uncompressed=call.ask_usage,
@@ -308,7 +319,7 @@ class Proxy:
         if caller.gone:
             return
         body = error_body(error, self._dialect(caller.head))
-        headers = [*error_headers(error, body), (b"x-faregate-call", record.opening.id.encode())]
+        headers = [*error_headers(error, body), (b"x-faregate-call", record.id.encode())]
         if record.attempts:
             headers.append((b"x-faregate-attempts", b"%d" % len(record.attempts)))
         caller.start(error.status, REASONS.get(error.status, b"Error"), headers, "none" if caller.method == b"HEAD" else "length")
@@ -352,21 +363,26 @@ def form_model(body: bytes) -> str | None:
     return body[start : body.find(b"\r\n", start)].decode("utf-8", "replace") or None
 
 
-def _path_for(call: Admitted) -> bytes:
+def _targets(upstream: Upstream, identity: Identity) -> list[Target]:
+    """Return every target of a call: one for each credential of the upstream; none where it wants one and has none."""
+    if identity.secret is None or identity.own_credential:
+        return [Target(upstream, _CALLERS_OWN)]
+    if not upstream.credentials:
+        return [] if upstream.needs_key else [Target(upstream, Credential("none", None, identity.where))]
+    numbered = enumerate(upstream.credentials, 1)
+    return [Target(upstream, Credential(str(number), secret, identity.where)) for number, secret in numbered]
+
+
+def _without_our_key(path: bytes) -> bytes:
     """Return the path to send, with our key taken out of its query."""
-    path = call.route.path
-    if not call.head.ours_in_query:
-        return path
     before, _, query = path.partition(b"?")
     kept = b"&".join(part for part in query.split(b"&") if not is_our_key_parameter(part))
     return before + b"?" + kept if kept else before
 
 
-def _without_browser_key(call: Admitted, target: Target) -> RequestHead:
+def _without_browser_key(head: RequestHead, target: Target) -> RequestHead:
     """Return the head, with our key in a browser's WebSocket subprotocol replaced by the upstream's, or taken out."""
-    head, credential = call.head, target.credential
-    if not head.ours_in_protocols:
-        return head
+    credential = target.credential
     instead = credential.value is not None and credential.replaces == b"sec-websocket-protocol"
     theirs = BROWSER_KEY + (credential.value or "").encode()
     passing = []
@@ -379,7 +395,7 @@ def _without_browser_key(call: Admitted, target: Target) -> RequestHead:
         kept = b", ".join(token for token in tokens if instead or token != theirs)
         if kept:
             passing.append((kind, name, kept))
-    return replace(head, passing=passing, outgoing={})
+    return replace(head, passing=passing, outgoing={}, plans={})
 
 
 def _changes(call: Admitted, *, renamed: bool) -> tuple[str, ...]:
@@ -395,7 +411,7 @@ def _changes(call: Admitted, *, renamed: bool) -> tuple[str, ...]:
 
 def _our_headers(record: Recording, target: Target, answer: Answer) -> list[Header]:
     ours = [
-        (b"x-faregate-call", record.opening.id.encode()),
+        (b"x-faregate-call", record.id.encode()),
         (b"x-faregate-upstream", target.upstream.name.encode()),
         (b"x-faregate-attempts", b"%d" % len(record.attempts)),
     ]

@@ -5,15 +5,18 @@ cost little memory and a killed gate loses nothing of them.
 """
 
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter_ns, time_ns
 from typing import Literal
 
-from domain.exchange import Attempt, Closing, Ending, Opening, OwnError
+from domain.exchange import Attempt, Capture, Closing, Dialect, Ending, Labels, Opening, OwnError
 from domain.keys import ApiKey
 from gateway.barrier import Barrier
+from gateway.caller import Caller
 from gateway.engine import Header
-from gateway.heads import RequestHead, recorded
+from gateway.heads import recorded
+from gateway.identity import UNKNOWN_KEY
+from routing.labels import NO_LABELS
 from storage.journal import JournalWriter
 
 MOST_MARKS = 4096
@@ -35,12 +38,15 @@ class Recording:
 
     __slots__ = (
         "_arrived",
+        "_at",
         "_barrier",
+        "_caller",
         "_closed",
         "_copied",
         "_journal",
         "_last_progress_us",
         "_marks",
+        "_opening",
         "_request",
         "_request_copied",
         "_response",
@@ -50,13 +56,10 @@ class Recording:
         "attempts",
         "changes",
         "first_byte_us",
-        "head",
+        "id",
         "keeps_bodies",
         "key",
-        "length",
-        "opening",
         "passed_us",
-        "path",
         "ready_us",
         "request_bytes",
         "response_bytes",
@@ -67,13 +70,15 @@ class Recording:
         "withheld",
     )
 
-    def __init__(self, journal: JournalWriter, rules: RecordingRules, barrier: Barrier, opening: Opening, arrived: int) -> None:
-        """Begin a record; `arrived` is `perf_counter_ns` when the request's head was there."""
+    def __init__(self, journal: JournalWriter, rules: RecordingRules, barrier: Barrier, caller: Caller, call_id: str) -> None:
+        """Begin the record of a call whose head is there now."""
         self._barrier = barrier
         self._journal = journal
         self._rules = rules
-        self._arrived = arrived
-        self.keeps_bodies = True
+        self._caller = caller
+        self._at = time_ns()
+        self._arrived = perf_counter_ns()
+        self._opening: Opening | None = None
         self._closed = False
         self._request: list[bytes] = []
         self._request_copied = 0
@@ -83,13 +88,11 @@ class Recording:
         self._last_progress_us = 0
         self._marks = array("I")
         self._ticket = 0
-        self.opening = opening
+        self.id = call_id
         self.key: ApiKey | None = None
-        self.path = ""
+        self.keeps_bodies = True
         self.attempts: list[Attempt] = []
         self.changes: tuple[str, ...] = ()
-        self.head: RequestHead | None = None
-        self.length: bytes | None = None
         self.response_headers: list[Header] = []
         self.response_trailers: list[Header] = []
         self.request_bytes = 0
@@ -101,13 +104,28 @@ class Recording:
         self.first_byte_us: int | None = None
         self.passed_us: int | None = None
 
+    def known(  # noqa: PLR0913 - what an opening says
+        self,
+        common: tuple[str, str, str, Dialect, str, str, str],
+        labels: Labels,
+        model: str | None,
+        stream: bool | None,
+        capture: Capture,
+        *,
+        websocket: bool,
+    ) -> None:
+        """Know what the call is; `common` are the fields of `Opening` from `method` to `project`."""
+        self._opening = Opening(self.id, self._at, *common, labels, model, stream, capture, websocket)
+        self.keeps_bodies = capture != "none"
+
     def elapsed_us(self) -> int:
         """Return the microseconds since the call arrived."""
         return (perf_counter_ns() - self._arrived) // 1000
 
     def open(self) -> None:
         """Write down that the call goes upstream now."""
-        self._ticket = self._journal.opened(self.opening)
+        if self._opening is not None:
+            self._ticket = self._journal.opened(self._opening)
 
     @property
     def begun(self) -> bool:
@@ -158,7 +176,7 @@ class Recording:
             self._last_progress_us = now
 
     def _write_progress(self, now: int) -> None:
-        self._journal.progress(self.opening.id, self._response, self._request)
+        self._journal.progress(self.id, self._response, self._request)
         self._response, self._request = [], []
         self._since_progress = 0
         self._last_progress_us = now
@@ -168,12 +186,13 @@ class Recording:
         if self._closed:
             return
         self._closed = True
-        opening = self.opening if self.opening.upstream else self._refused()
+        caller = self._caller
+        opening = self._opening or self._refused()
         closing = Closing(
             at=time_ns(),
             ending=ending,
             status=self.status,
-            request_headers=() if self.head is None else self.head.recorded_with(self.length),
+            request_headers=caller.head.recorded_with(caller.length),
             response_headers=recorded(self.response_headers),
             attempts=tuple(self.attempts),
             request_bytes=self.request_bytes,
@@ -194,10 +213,9 @@ class Recording:
 
     def _refused(self) -> Opening:
         """Return the opening of a call that was refused before it was known whole."""
-        key = self.key
-        if key is None:
-            return replace(self.opening, path=self.path)
-        return replace(self.opening, path=self.path, key=key.id, key_name=key.name, project=key.project)
+        key, caller = self.key or UNKNOWN_KEY, self._caller
+        method, path = caller.method.decode("latin-1"), caller.head.path
+        return Opening(self.id, self._at, method, path, "", "openai", key.id, key.name, key.project, NO_LABELS)
 
     def _overhead_us(self) -> int | None:
         """Return our own time: from the whole request to its sending, and from the answer's first byte to its passing on."""

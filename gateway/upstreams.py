@@ -117,7 +117,12 @@ class Upstreams:
                 if connection is None:
                     await in_task()
                     connection = await pool.new_connection(upstream.timeouts.connect)
-                answer = await self._ask(connection, upstream, request, record, informed)
+                answer = self._asked(connection, upstream, request, record, informed)
+                try:
+                    await answer.head
+                except BaseException:
+                    connection.release()
+                    raise
             except GatewayError as failure:
                 attempt.error = failure.message
                 raise
@@ -130,13 +135,15 @@ class Upstreams:
                 attempt.error = "the caller left"
                 raise
             else:
+                record.first_byte_us = record.elapsed_us()
                 attempt.status = answer.status
                 attempt.first_byte_us = (time_ns() - attempt.at) // 1000
                 return answer
 
-    async def _ask(
+    def _asked(
         self, connection: Connection, upstream: Upstream, request: Outgoing, record: Recording, informed: Inform
     ) -> Answer:
+        """Send the request, or its beginning; return what will be its answer."""
         limits = upstream.timeouts
         try:
             answer = connection.begin(
@@ -147,12 +154,10 @@ class Upstreams:
                 head=Signal(self._loop),
             )
             self._write(connection, answer, request, record)
-            record.sent_us = record.elapsed_us()
-            await answer.head
         except BaseException:
             connection.release()
             raise
-        record.first_byte_us = record.elapsed_us()
+        record.sent_us = record.elapsed_us()
         return answer
 
     def _write(self, connection: Connection, answer: Answer, request: Outgoing, record: Recording) -> None:

@@ -3,19 +3,25 @@
 import asyncio
 import struct
 from array import array
-from time import perf_counter_ns
+from collections.abc import Sequence
+from time import time_ns
 
 import pytest
 
-from domain.exchange import Attempt, Exchange, OwnError
+from domain.exchange import Attempt, Exchange, Labels, Opening, OwnError
+from domain.ids import new_id
 from domain.keys import ApiKey
 from gateway.barrier import Barrier
+from gateway.engine import Header
 from gateway.recording import MOST_MARKS, Recording, RecordingRules
 from storage.journal import JournalWriter
-from tests.gateway.heads import HOST, a_head
-from tests.storage.journal.calls import SMALL, an_opening, eventually, read_all
+from tests.gateway.calling import FakeCaller
+from tests.gateway.heads import HOST
+from tests.storage.journal.calls import SMALL, eventually, read_all
 
 RULES = RecordingRules(copy_bytes=1000, progress_bytes=100)
+COMMON = ("POST", "/v1/chat/completions", "openai", "openai", "key-1", "ci", "default")
+LABELS = Labels(session="s-1", tags={"team": "search", "größe": "ü"})
 
 
 class Run:
@@ -26,15 +32,16 @@ class Run:
         self.writer = writer
         self._open = True
 
-    def record(self, rules: RecordingRules = RULES, *, ago_us: int = 0, **known) -> Recording:
-        arrived = perf_counter_ns() - ago_us * 1000
-        return Recording(
-            self.writer,
-            rules,
-            Barrier(self.writer, asyncio.get_running_loop(), rules.barrier_seconds),
-            an_opening(**known),
-            arrived,
-        )
+    def record(
+        self, rules: RecordingRules = RULES, *, ago_us: int = 0, headers: Sequence[Header] = (), known: bool = True
+    ) -> Recording:
+        barrier = Barrier(self.writer, asyncio.get_running_loop(), rules.barrier_seconds)
+        caller = FakeCaller(b"POST", b"/v1/chat/completions", headers, b"")
+        record = Recording(self.writer, rules, barrier, caller, new_id(time_ns()))
+        record._arrived -= ago_us * 1000  # the clock of the record is its moment of arrival
+        if known:
+            record.known(COMMON, LABELS, "gpt-4o", stream=True, capture="full", websocket=False)
+        return record
 
     def close(self) -> None:
         if self._open:
@@ -75,7 +82,7 @@ async def test_a_whole_call_is_read_back_as_it_was(run):
     assert (exchange.closing.ending, exchange.closing.status) == ("complete", 200)
     assert (exchange.closing.request_bytes, exchange.closing.response_bytes) == (5, 8)
     assert (exchange.closing.request_cut, exchange.closing.response_cut) == (False, False)
-    assert exchange.opening == record.opening
+    assert exchange.opening == Opening(record.id, exchange.opening.at, *COMMON, LABELS, "gpt-4o", stream=True)
 
 
 async def test_each_read_has_a_mark_with_its_time_and_the_bytes_so_far(run):
@@ -224,10 +231,8 @@ async def test_only_the_first_end_counts(run, ending):
 
 
 async def test_a_call_that_was_refused_early_is_recorded_with_what_was_known(run):
-    record = run.record(upstream="", path="")
-    record.path = "/v1/chat/completions"
+    record = run.record(headers=[(b"Authorization", b"Bearer hush")], known=False)
     record.key = ApiKey(id="k-9", name="mobile", digest="", project="apps")
-    record.head = a_head((b"Authorization", b"Bearer hush"))
     record.status = 400
     record.close("refused", OwnError("invalid_request_error", "invalid_request", "why"))
 
@@ -239,10 +244,8 @@ async def test_a_call_that_was_refused_early_is_recorded_with_what_was_known(run
 
 
 async def test_credentials_reach_neither_headers_nor_trailers_of_the_record(run):
-    record = run.record()
-    record.head = a_head(
-        (b"Cookie", b"hush"), (b"X-Api-Key", b"hush"), (b"x-faregate-key", b"hush"), (b"api-key", b"hush"), (b"x-plain", b"seen")
-    )
+    secrets = (b"Cookie", b"X-Api-Key", b"x-faregate-key", b"api-key")
+    record = run.record(headers=[*((name, b"hush") for name in secrets), (b"x-plain", b"seen")])
     record.response_headers = [(b"Set-Cookie", b"hush"), (b"x-id", b"seen")]
     record.response_trailers = [(b"x-secret", b"hush"), (b"x-sum", b"seen")]
     record.attempts.append(Attempt("openai", "1", 5, 200))

@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
-from time import perf_counter_ns
+from time import time_ns
 
 import pytest
 
 from domain.errors import UpstreamTimeout, UpstreamUnavailable
+from domain.exchange import Labels
+from domain.ids import new_id
 from domain.upstreams import Timeouts, Upstream
 from gateway.barrier import Barrier
 from gateway.engine import Answer
@@ -14,12 +16,19 @@ from gateway.outgoing import Credential
 from gateway.recording import Recording, RecordingRules
 from gateway.routes import Target
 from gateway.upstreams import FAILURES_TO_BREAK, Outgoing, retry_after
-from tests.gateway.calling import Calling
+from tests.gateway.calling import Calling, FakeCaller
 from tests.harness import steps
 from tests.harness.upstream import OK, ScriptedUpstream
-from tests.storage.journal.calls import an_opening
 
 ASKED = b"POST /v1/x HTTP/1.1\r\nHost: up.test\r\ncontent-length: 2\r\n\r\n"
+
+
+def a_record(calling: Calling) -> Recording:
+    barrier = Barrier(calling.writer, asyncio.get_running_loop(), 0.05)
+    caller = FakeCaller(b"POST", b"/v1/x", [], b"")
+    record = Recording(calling.writer, RecordingRules(), barrier, caller, new_id(time_ns()))
+    record.known(("POST", "/v1/x", "up", "openai", "k-1", "ci", "search"), Labels(), None, None, "full", websocket=False)
+    return record
 
 
 @pytest.fixture
@@ -36,13 +45,7 @@ def target(upstream: Upstream, name: str = "1") -> Target:
 
 async def send(calling: Calling, *targets: Target, method: bytes = b"POST"):
     """Send a request to the first target that answers; return its answer's status and the tries."""
-    record = Recording(
-        calling.writer,
-        RecordingRules(),
-        Barrier(calling.writer, asyncio.get_running_loop(), 0.05),
-        an_opening(),
-        perf_counter_ns(),
-    )
+    record = a_record(calling)
 
     def outgoing(_: Target) -> Outgoing:
         return Outgoing(method, ASKED.replace(b"POST", method), b"{}", coded=False, rest=None)
@@ -173,13 +176,7 @@ async def test_an_upstream_that_breaks_off_or_sends_no_http(calling, script):
 
 
 async def test_no_secret_is_in_an_error(calling, dead):
-    record = Recording(
-        calling.writer,
-        RecordingRules(),
-        Barrier(calling.writer, asyncio.get_running_loop(), 0.05),
-        an_opening(),
-        perf_counter_ns(),
-    )
+    record = a_record(calling)
     with pytest.raises(UpstreamUnavailable) as caught:
         await calling.upstreams.send(
             [target(dead)], lambda _: Outgoing(b"GET", ASKED, b"", coded=False, rest=None), record, lambda *_: None
