@@ -167,7 +167,9 @@ class Proxy:
         labels = plan.labels
         if asked.labels is not UNSET:
             labels = labels_of(head.found, path=head.place.labels, body=asked.labels, tags=identity.key.tags)
-        record.known(plan.opening, labels, plan.route.model, asked.stream, plan.capture, websocket=caller.upgrade)
+        record.known(
+            plan.opening, labels, plan.route.model, asked.stream, plan.capture, websocket=caller.upgrade, picks=not head.secretive
+        )
         record.request_came(body)
         if identity.key.models:
             may_use(identity, plan.route, caller.method, body)
@@ -302,7 +304,11 @@ class Proxy:
         record.passed_us = record.elapsed_us()
         if framing == "tunnel":
             _join(answer, caller, record)
-        withholding = Withholding() if call.ask_usage and _is_events(answer) else None
+        withholding = None
+        if call.ask_usage or call.plan.capture == "none":
+            events = _is_events(answer)
+            withholding = Withholding() if events and call.ask_usage else None
+            record.bare(events=events)
         relay = Relay(answer, caller, record, withholding=withholding, reset=framing == "close")
         error = await relay.run()
         record.response_trailers = answer.trailers

@@ -11,6 +11,7 @@ from typing import Literal
 
 from domain.exchange import Attempt, Capture, Closing, Dialect, Ending, Labels, Opening, OwnError
 from domain.keys import ApiKey
+from gateway.bare import BareBody, BareEvents
 from gateway.barrier import Barrier
 from gateway.caller import Caller
 from gateway.engine import Header
@@ -39,6 +40,7 @@ class Recording:
     __slots__ = (
         "_arrived",
         "_at",
+        "_bare",
         "_barrier",
         "_caller",
         "_closed",
@@ -47,6 +49,7 @@ class Recording:
         "_last_progress_us",
         "_marks",
         "_opening",
+        "_picks",
         "_request",
         "_request_copied",
         "_response",
@@ -79,6 +82,8 @@ class Recording:
         self._at = time_ns()
         self._arrived = perf_counter_ns()
         self._opening: Opening | None = None
+        self._bare: BareEvents | BareBody | None = None
+        self._picks = False
         self._closed = False
         self._request: list[bytes] = []
         self._request_copied = 0
@@ -113,10 +118,15 @@ class Recording:
         capture: Capture,
         *,
         websocket: bool,
+        picks: bool = True,
     ) -> None:
-        """Know what the call is; `common` are the fields of `Opening` from `method` to `project`."""
+        """Know what the call is; `common` are the fields of `Opening` from `method` to `project`.
+
+        `picks`: where no content may be kept, pick out of the answer what it cost.
+        """
         self._opening = Opening(self.id, self._at, *common, labels, model, stream, capture, websocket)
         self.keeps_bodies = capture != "none"
+        self._picks = picks and not self.keeps_bodies
 
     def elapsed_us(self) -> int:
         """Return the microseconds since the call arrived."""
@@ -153,13 +163,25 @@ class Recording:
         """Copy a piece of the answer."""
         size = len(piece)
         self.response_bytes += size
-        if self.keeps_bodies and self._copied < self._rules.copy_bytes:
+        if self._bare is not None:
+            self._keep_bare(self._bare.came(piece))
+        elif self.keeps_bodies and self._copied < self._rules.copy_bytes:
             if self._copied + size > self._rules.copy_bytes:
                 piece = piece[: self._rules.copy_bytes - self._copied]
                 size = len(piece)
             self._copied += size
             self._since_progress += size
             self._response.append(piece)
+
+    def bare(self, *, events: bool) -> None:
+        """Keep of the answer only what it cost, if its content may not be kept; `events`: it is a stream of them."""
+        if self._picks:
+            self._bare = BareEvents() if events else BareBody(self._rules.copy_bytes)
+
+    def _keep_bare(self, kept: bytes) -> None:
+        if kept:
+            self._response.append(kept)
+            self._copied = self.response_bytes  # what is kept is not the beginning of a whole
 
     def read_done(self) -> None:
         """Mark the time of a read, and now and then write down what came since."""
@@ -186,6 +208,8 @@ class Recording:
         if self._closed:
             return
         self._closed = True
+        if self._bare is not None:
+            self._keep_bare(self._bare.rest())
         caller = self._caller
         opening = self._opening or self._refused()
         closing = Closing(

@@ -160,6 +160,24 @@ async def test_an_app_can_ask_for_less_to_be_kept_but_not_for_more(calling, aske
     assert (record.request == b"") == (kept == "none")
 
 
+@pytest.mark.parametrize("kind", [b"application/json", b"text/event-stream"])
+async def test_without_content_the_record_still_says_what_the_call_cost(calling, kind):
+    usage = b'"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}'
+    body = b'{"id":"c","choices":[{"message":{"content":"hush"}}],%b}' % usage
+    if kind == b"text/event-stream":
+        body = b'data: {"choices":[{"delta":{"content":"hush"}}]}\n\ndata: {"choices":[],%b}\n\ndata: [DONE]\n\n' % usage
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (kind, len(body))
+    calling.upstream.plan(steps.answer(head + body))
+
+    caller = await calling.call(calling.proxy(capture="none"), b'{"model":"m"}', OURS, JSON)
+
+    (record,) = calling.records()
+    assert caller.answer == body
+    assert usage in record.response
+    assert b"hush" not in record.response
+    assert record.request == b""
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "code"),
     [
