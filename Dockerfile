@@ -5,9 +5,9 @@ RUN ["python", "-m", "pip", "install", "--no-cache-dir", "uv==0.13.8"]
 ENV UV_PROJECT_ENVIRONMENT=/opt/faregate UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 # What we depend on changes less often than we do, so it has a layer of its own.
 COPY pyproject.toml uv.lock ./
-RUN ["uv", "sync", "--locked", "--no-dev", "--extra", "postgres", "--no-install-project"]
+RUN ["uv", "sync", "--locked", "--no-dev", "--extra", "postgres", "--extra", "redis", "--no-install-project"]
 COPY . .
-RUN ["uv", "sync", "--locked", "--no-dev", "--extra", "postgres", "--no-editable"]
+RUN ["uv", "sync", "--locked", "--no-dev", "--extra", "postgres", "--extra", "redis", "--no-editable"]
 RUN ["install", "--directory", "--owner=10001", "--group=10001", "--mode=0700", "/data"]
 
 FROM python:3.13-slim

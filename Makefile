@@ -5,6 +5,7 @@
 #   make check    format, lint, types, imports, generated pages
 #   make format   put the format right
 #   make docs     write the generated pages again
+#   make prices   make the packaged prices again, from the genai-prices that is locked
 #   make bench    measure, beside a direct call and nginx
 #   make wheel    build the wheel into dist/
 #   make clean    take away what the others made
@@ -17,7 +18,7 @@ UV := $(BIN)/uv
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 
-.PHONY: run test check format docs bench wheel clean
+.PHONY: run test check format docs prices bench wheel clean
 
 run: $(VENV)/.ready-to-run
 	$(BIN)/faregate up
@@ -39,6 +40,9 @@ format: $(VENV)/.ready-to-test
 
 docs: $(VENV)/.ready-to-test
 	$(BIN)/python -m docs._generate
+
+prices: $(VENV)/.ready-to-test
+	$(BIN)/python -m tools.price_snapshot
 
 bench: $(VENV)/.ready-to-test
 	$(BIN)/python -m bench $(ARGS)

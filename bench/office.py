@@ -12,18 +12,22 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from domain.calls import Call
 from domain.exchange import Attempt, Closing, Exchange, Headers, Labels, Opening
+from domain.holds import Settlement
 from domain.ids import new_id
-from domain.spans import Content, Span
+from domain.prices import Cost
+from domain.spans import Content
 from gateway.calm import calm_garbage_collection
+from pricing.book import PriceBook
 from recorder.interpret import call_of
-from recorder.recorder import Policy, Recorder
+from recorder.pricing import Pricer
+from recorder.recorder import Policy, Record, Recorder
 from storage.database import open_database
 from storage.journal import JournalReader
 from storage.journal.frames import closed_payload, opened_payload
@@ -35,7 +39,7 @@ ROUNDS = 5
 AT_ONCE = 32
 CHUNKS = 64
 SEGMENT_BYTES = 16 * 2**20
-STEPS = ("read", "interpret", "span", "save")
+STEPS = ("read", "interpret", "price", "span", "save")
 
 REQUEST_HEADERS: Headers = (
     ("Host", "127.0.0.1:8080"),
@@ -170,6 +174,10 @@ class Steps:
         self.spent = dict.fromkeys(STEPS, 0)
         self._source = source
         self._store = store
+        book = PriceBook.packaged()
+        self._pricer = Pricer(lambda: book, {"openai": "api.openai.com/v1"})
+        # A warm card: reading a provider's list takes milliseconds, once in the life of an office.
+        book.card(upstream="openai", host="api.openai.com/v1", model=HEAD["model"], at=time.time_ns())
 
     def timed(self, step: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         began = time.thread_time_ns()
@@ -188,8 +196,12 @@ class Steps:
     def rewind(self) -> None:
         self._source.rewind()
 
-    def save(self, recorded: Sequence[tuple[Span, Content | None]]) -> int:
-        count: int = self.timed("save", self._store.save, recorded)
+    def pack(self, content: Content) -> bytes:
+        packed: bytes = self.timed("save", self._store.packed, content)
+        return packed
+
+    def save(self, recorded: Sequence[Record], owed: Mapping[str, Settlement]) -> int:
+        count: int = self.timed("save", self._store.save, recorded, owed)
         return count
 
     def prune(self, **what: int) -> Pruned:
@@ -198,6 +210,10 @@ class Steps:
     def interpret(self, exchange: Exchange) -> Call:
         call: Call = self.timed("interpret", call_of, exchange)
         return call
+
+    def price(self, exchange: Exchange, call: Call, upstream: str) -> Cost:
+        cost: Cost = self.timed("price", self._pricer.of_call, exchange, call, upstream)
+        return cost
 
 
 def measured(answer: Answer, calls: int) -> dict[str, float]:
@@ -210,7 +226,7 @@ def measured(answer: Answer, calls: int) -> dict[str, float]:
         database.upgrade()
         reader = JournalReader(root / "journal")
         steps = Steps(reader, SpanStore(database))
-        recorder = Recorder(steps, steps, Policy(), interpret=steps.interpret)
+        recorder = Recorder(steps, steps, Policy(), interpret=steps.interpret, price=steps.price, pack=steps.pack)
         began = time.thread_time_ns()
         while recorder.step():
             pass

@@ -30,18 +30,27 @@ def read_document(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def lines_in(text: str) -> dict[str, int]:
-    """Return the line on which each setting and table of a TOML document begins. The first of several wins."""
+    """Return the line on which each setting and table of a TOML document begins. The first of several wins.
+
+    The tables of a list have their place in it as a name: `budgets.0.scope`.
+    """
     found: dict[str, int] = {}
     table: tuple[str, ...] = ()
+    place: tuple[str, ...] = ()
+    listed: dict[tuple[str, ...], int] = {}
     for number, statement in _statements(text):
         names = _names(statement)
         if statement.lstrip().startswith("["):
             table = names[0] if names else ()
             names = [()]
+            place = ()
+            if statement.lstrip().startswith("[["):
+                listed[table] = listed.get(table, -1) + 1
+                place = (str(listed[table]),)
         for name in names:
-            path = (*table, *name)
-            for length in range(1, len(path) + 1):
-                found.setdefault(".".join(path[:length]), number)
+            for path in ((*table, *name), (*table, *place, *name)):
+                for length in range(1, len(path) + 1):
+                    found.setdefault(".".join(path[:length]), number)
     return found
 
 

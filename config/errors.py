@@ -11,12 +11,9 @@ from config.settings import Settings
 
 # Sections and settings of INTERFACES that belong to later versions: understood, and refused, since one that does nothing would mislead.
 LATER: Mapping[str, str] = {
-    "budgets": "budgets",
     "routes": "routing rules",
     "rules": "rules for destinations",
     "destinations": "destinations",
-    "prices": "prices of your own",
-    "storage.redis_url": "a ledger in Redis",
 }
 _PLAIN = {
     "missing": "it must be set",
@@ -100,6 +97,8 @@ def _fields_at(path: list[str]) -> list[str]:
             model = model.model_fields[part].annotation
         elif get_origin(model) is dict:
             model = get_args(model)[1]
+        elif get_origin(model) in (list, tuple):
+            model = get_args(model)[0]
         else:
             return []
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []

@@ -6,7 +6,7 @@ The result is whole or not at all: everything that is wrong is said at once.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from config.settings import LOCAL_KEY, Settings
 from config.upstreams import RESERVED, found_in, taken
 
 FILE_NAME = "faregate.toml"
+_HANDED_ON = Path("/dev/fd")
 PREFIX = "FAREGATE_"
 FOUND = "found in the environment"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -26,12 +27,16 @@ _SECRETS = re.compile(r"upstreams\.[^.]+\.(api_key|api_keys(\.\d+)?)|keys\..+\.s
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, where each that is not a default came from (`server.port`: `faregate.toml:3`), the file, and what is worth a warning."""
+    """Settings, where each that is not a default came from (`server.port`: `faregate.toml:3`), the file, and what is worth a warning.
+
+    `places` says where the file has each table and setting, those of lists by their number (`budgets.0`).
+    """
 
     settings: Settings
     origins: Mapping[str, str]
     path: Path | None
     warnings: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Loaded:
@@ -82,7 +87,9 @@ class _Layers:
     def add_file(self, path: Path, environ: Mapping[str, str]) -> bool:
         """Add what a file says; return whether it says what upstreams there are."""
         document, lines = read_document(path)
-        self._places = {name: f"{path.name}:{line}" for name, line in lines.items()}
+        # What `faregate up` hands on to its children has no name of its own.
+        shown = FILE_NAME if path.parent == _HANDED_ON else path.name
+        self._places = {name: f"{shown}:{line}" for name, line in lines.items()}
         for later in unserved(document):
             self._refuse_later(later, where(self._places, later))
             _take_out(document, later.split("."))
@@ -141,7 +148,7 @@ class _Layers:
             raise SettingsError(dict.fromkeys([*self._problems, *lines_of(error, places)])) from None
         if self._problems:
             raise SettingsError(self._problems)
-        return Loaded(settings, self._origins, path, tuple(self._warnings))
+        return Loaded(settings, self._origins, path, tuple(self._warnings), self._places)
 
     def _add_variable(self, variable: str, text: str) -> None:
         names = variable.removeprefix(PREFIX).split("__")
@@ -220,8 +227,8 @@ def _take_out(document: dict[str, Any], path: list[str]) -> None:
 
 def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each variable that would be a setting with one more underscore."""
-    for section, field in Settings.model_fields.items():
-        inner = getattr(field.annotation, "model_fields", {})
+    for section, known in Settings.model_fields.items():
+        inner = getattr(known.annotation, "model_fields", {})
         for name in inner:
             single = f"{PREFIX}{section}_{name}".upper()
             if single in environ:

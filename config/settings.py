@@ -1,16 +1,21 @@
 """What an operator may set: one typed document. `config.loading` reads it; only composition roots and commands look at it."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from config.budgets import BudgetSettings, budget_of_key_text, budgets_of
 from config.durations import Duration
+from config.price_refresh import PriceRefreshSettings
+from config.prices import PriceSettings
 from config.upstreams import ALWAYS, KNOWN, RESERVED, defaults_for, taken
+from domain.budgets import Budget, KeyLimits
 from domain.keys import PREFIX, ApiKey, digest, hint
+from domain.prices import Override
 from domain.upstreams import Timeouts, Upstream
 
 LOCAL_KEY = "local"
@@ -21,6 +26,7 @@ SHORTEST_SECRET = 20
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,63}$"
 _STORES = ("postgresql://", "postgres://", "postgresql+psycopg://", "sqlite:///")
+_LEDGERS = ("redis://", "rediss://", "unix://")
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -67,6 +73,20 @@ class StorageSettings(_Section):
         repr=False,
         description="The store, as `postgresql://user:password@host/name`; without it, SQLite in the data folder.",
     )
+
+    redis_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The ledger of what is spent and held, for gates on several machines: `redis://user:password@host:6379/0`, `rediss://` with TLS, or `unix://` and a path; without it, a file in the data folder. Give it a Redis that evicts nothing (`maxmemory-policy noeviction`).",
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _a_redis(cls, value: str | None) -> str | None:
+        """Check what kind of URL it is; the message must not show a password."""
+        if value is not None and not value.startswith(_LEDGERS):
+            raise ValueError('write "redis://user:password@host:6379/0", "rediss://…" or "unix:///path/redis.sock"')
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -233,6 +253,13 @@ class KeySettings(_Section):
     )
     tags: dict[str, str] = Field(default={}, description="Labels that each of its calls gets.")
     expires: dt.datetime | dt.date | None = Field(default=None, description="When it stops being good: a date or a time.")
+    budget: Annotated[str, BeforeValidator(budget_of_key_text)] | None = Field(
+        default=None,
+        description="What it may spend: `20/month` (US dollars), `500k tokens/day`, `1000 requests/hour`. For more than that, `[[budgets]]`.",
+    )
+    rpm: int | None = Field(default=None, ge=1, description="The most calls in any minute.")
+    tpm: int | None = Field(default=None, ge=1, description="The most tokens in any minute, estimated as calls are sent.")
+    parallel: int | None = Field(default=None, ge=1, description="The most calls that run at once.")
 
     @field_validator("secret")
     @classmethod
@@ -264,7 +291,12 @@ class KeySettings(_Section):
             hint=hint(secret),
             expires_at=_instant(self.expires),
             origin=origin,
+            limits=self._limits(),
         )
+
+    def _limits(self) -> KeyLimits | None:
+        limits = KeyLimits(self.rpm, self.tpm, self.parallel)
+        return None if limits == KeyLimits() else limits
 
 
 _Name = Annotated[str, Field(pattern=_NAME)]
@@ -281,6 +313,9 @@ class Settings(_Section):
     upstreams: dict[_Name, UpstreamSettings] = Field(default={}, validate_default=True, description=UpstreamSettings.__doc__)
     projects: dict[_Name, ProjectSettings] = Field(default={}, description=ProjectSettings.__doc__)
     keys: dict[_KeyName, KeySettings] = Field(default={}, description=KeySettings.__doc__)
+    budgets: tuple[BudgetSettings, ...] = Field(default=(), description=BudgetSettings.__doc__)
+    prices: tuple[PriceSettings, ...] = Field(default=(), description=PriceSettings.__doc__)
+    price_refresh: PriceRefreshSettings = Field(default=PriceRefreshSettings(), description=PriceRefreshSettings.__doc__)
 
     @field_validator("upstreams", mode="before")
     @classmethod
@@ -293,7 +328,7 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
-        wrong = [*self._wrong_upstreams(), *self._wrong_keys()]
+        wrong = [*self._wrong_upstreams(), *self._wrong_keys(), *self._wrong_budgets()]
         if wrong:
             raise ValueError("\n".join(wrong))
         return self
@@ -314,6 +349,12 @@ class Settings(_Section):
             if other != name:
                 yield f"keys.{name}.secret: it is the same as that of keys.{other}; give each its own"
 
+    def _wrong_budgets(self) -> Iterator[str]:
+        for number, budget in enumerate(self.budgets):
+            scope = budget.value().scope
+            if scope.kind == "project" and scope.value not in {None, DEFAULT_PROJECT, *self.projects}:
+                yield f"budgets.{number}.scope: there is no project {scope.value!r}; add [projects.{scope.value}]"
+
     @property
     def on_loopback(self) -> bool:
         """Whether only programs on this machine can reach the gate."""
@@ -322,6 +363,20 @@ class Settings(_Section):
     def upstream_values(self) -> dict[str, Upstream]:
         """Return the upstreams as the gate knows them, by name; `sim` is always among them."""
         return {name: upstream.value(name) for name, upstream in self.upstreams.items()} | {SIM.name: SIM}
+
+    def price_values(self) -> list[Override]:
+        """Return the operator's prices."""
+        return [price.value(number) for number, price in enumerate(self.prices, 1)]
+
+    def budget_values(self) -> list[Budget]:
+        """Return the budgets that the settings define, those of keys among them."""
+        return budgets_of(self.budgets, ((name, key.budget) for name, key in self.keys.items() if key.budget is not None))
+
+    def budget_places(self, places: Mapping[str, str]) -> dict[str, str]:
+        """Return where each budget of the settings is written, by its id; `places` says where the file has each setting."""
+        listed = [f"budgets.{number}" for number in range(len(self.budgets))]
+        listed += [f"keys.{name}.budget" for name, key in self.keys.items() if key.budget is not None]
+        return {budget.id: places[name] for name, budget in zip(listed, self.budget_values(), strict=True) if name in places}
 
     def managed_keys(self) -> list[ApiKey]:
         """Return the keys that the settings define: digests, no secrets."""

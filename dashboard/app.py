@@ -5,8 +5,8 @@ import logging
 import secrets
 import time
 from asyncio import TaskGroup
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,13 +16,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dashboard import calls, demo, keys, live, page, status
+from dashboard import budgets, calls, demo, keys, live, page, prices, projects, status, token_counts, usage
+from dashboard.budget_json import Budgets
 from dashboard.keyring import KeyRing
 from dashboard.live import Live
+from dashboard.prices import PriceDesk
 from dashboard.problems import Problem, answer_problem
 from dashboard.sign_in import Access, Guard, Sessions, mint, sign_out
 from domain.errors import StoreUnavailable
+from pricing.tokens.counter import TokenCounter
+from pricing.tokens.encodings import Encodings
 from storage.spans import SpanStore
+from storage.usage import UsageStore
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +45,11 @@ class Parts:
     status: Callable[[], Mapping[str, Any]]
     history: demo.History
     admin_token: str
+    counter: TokenCounter = field(default_factory=lambda: TokenCounter(Encodings()))
+    usage: UsageStore = field(kw_only=True)
+    budgets: Budgets = field(kw_only=True)
+    projects: Sequence[str] = ("default",)
+    prices: PriceDesk = field(kw_only=True)
 
 
 def make_app(parts: Parts, now: Callable[[], float] = time.time) -> Starlette:
@@ -58,6 +68,11 @@ def make_app(parts: Parts, now: Callable[[], float] = time.time) -> Starlette:
             *live.ROUTES,
             *demo.ROUTES,
             *status.ROUTES,
+            *token_counts.ROUTES,
+            *usage.ROUTES,
+            *projects.ROUTES,
+            *budgets.ROUTES,
+            *prices.ROUTES,
             Route("/api/v1/sign-in-links", mint, methods=["POST"]),
             Route("/api/v1/session", sign_out, methods=["DELETE"]),
         ],
@@ -77,6 +92,11 @@ def make_app(parts: Parts, now: Callable[[], float] = time.time) -> Starlette:
     app.state.live = parts.live
     app.state.status = parts.status
     app.state.history = parts.history
+    app.state.usage = parts.usage
+    app.state.budgets = parts.budgets
+    app.state.prices = parts.prices
+    app.state.projects = parts.projects
+    app.state.counting = token_counts.Counting(parts.counter)
     return app
 
 

@@ -12,18 +12,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dashboard.budget_book import BudgetBook
 from dashboard.keyring import KeyRing
 from dashboard.problems import Problem, json_object, refuse_unknown
 from dashboard.times import NANOSECONDS, instant_of, seconds_of
+from domain.budget_text import MOST_COUNT, limit_and_window_of
+from domain.budgets import Budget, KeyLimits, Scope
 from domain.keys import ApiKey, digest, hint, new_secret
 from domain.spans import rfc3339
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,63}")
 LONGEST_GRACE = 30 * 86_400
 DEFAULT_GRACE = 86_400
-_FIELDS = ("name", "project", "models", "tags", "expires")
-# Known, but not kept yet: refused, since a limit that is not kept is worse than none.
-_NOT_YET = ("budget", "rpm", "tpm", "parallel")
+_LIMITS = ("rpm", "tpm", "parallel")
+_FIELDS = ("name", "project", "models", "tags", "expires", "budget", *_LIMITS)
 # Who makes the keys that are not in the store, by their origin.
 _MAKERS = {"file": "the configuration file (faregate.toml)", "local": "`faregate up`, for this machine's user"}
 MOST, LONGEST_GLOB, LONGEST_TAG = 100, 200, 256
@@ -38,6 +40,8 @@ class _Asked:
     models: tuple[str, ...]
     tags: Mapping[str, str]
     expires_at: float | None
+    limits: KeyLimits | None
+    budget: Budget | None
 
 
 async def list_keys(request: Request) -> Response:
@@ -54,7 +58,7 @@ async def one_key(request: Request) -> Response:
 
 async def create_key(request: Request) -> Response:
     """`POST /api/v1/keys`: make a managed key; the answer has its secret."""
-    asked = _asked(await json_object(request, (*_FIELDS, *_NOT_YET)), time.time())
+    asked = _asked(await json_object(request, _FIELDS), time.time())
     secret = new_secret()
     key = ApiKey(
         id=f"key-{secrets.token_hex(12)}",
@@ -66,8 +70,9 @@ async def create_key(request: Request) -> Response:
         hint=hint(secret),
         created_at=time.time(),
         expires_at=asked.expires_at,
+        limits=asked.limits,
     )
-    await run_in_threadpool(_create, _ring(request), key)
+    await run_in_threadpool(_create, _ring(request), key, request.app.state.budgets.book, asked.budget)
     return JSONResponse(key_json(key) | {"secret": secret}, 201)
 
 
@@ -105,6 +110,9 @@ def key_json(key: ApiKey) -> dict[str, Any]:
         "project": key.project,
         "models": list(key.models),
         "tags": dict(key.tags),
+        "rpm": key.limits.rpm if key.limits else None,
+        "tpm": key.limits.tpm if key.limits else None,
+        "parallel": key.limits.parallel if key.limits else None,
         "hint": key.hint or None,
         "origin": key.origin,
         "created_at": _time(key.created_at or None),
@@ -142,7 +150,8 @@ def _changeable(ring: KeyRing, name: str) -> ApiKey:
     return key
 
 
-def _create(ring: KeyRing, key: ApiKey) -> None:
+def _create(ring: KeyRing, key: ApiKey, budgets: BudgetBook, budget: Budget | None) -> None:
+    """Make a key, and its budget before anybody can call with it."""
     own = ring.from_settings(key.name)
     if own is not None:
         maker = _MAKERS.get(own.origin, own.origin)
@@ -151,6 +160,9 @@ def _create(ring: KeyRing, key: ApiKey) -> None:
         ring.store.create(key)
     except ValueError:
         raise Problem(409, "There is a key of this name already; revoke it first, or rotate it.", parameter="name") from None
+    if budget is not None:
+        budgets.store.put(budget, time.time())
+        budgets.publish()
     ring.publish()
 
 
@@ -170,17 +182,38 @@ def _revoke(ring: KeyRing, name: str, now: float) -> ApiKey:
 
 
 def _asked(body: Mapping[str, Any], now: float) -> _Asked:
-    for name in _NOT_YET:
-        if name in body:
-            message = f"`{name}` cannot be set yet: this version keeps no budgets or limits, and would not hold it. Make the key without."
-            raise Problem(400, message, parameter=name)
+    name = _name(body.get("name"), "name")
     return _Asked(
-        name=_name(body.get("name"), "name"),
+        name=name,
         project=_name(body.get("project", "default"), "project"),
         models=_models(body.get("models", [])),
         tags=_tags(body.get("tags", {})),
         expires_at=_expiry(body.get("expires"), now),
+        limits=_limits(body),
+        budget=_budget(body.get("budget"), name),
     )
+
+
+def _limits(body: Mapping[str, Any]) -> KeyLimits | None:
+    limits = KeyLimits(*(_limit(body.get(name), name) for name in _LIMITS))
+    return None if limits == KeyLimits() else limits
+
+
+def _limit(value: Any, field: str) -> int | None:
+    if value is not None and (type(value) is not int or not 1 <= value <= MOST_COUNT):
+        raise Problem(400, f"`{field}` is a whole number of 1 or more.", parameter=field)
+    return value
+
+
+def _budget(value: Any, name: str) -> Budget | None:
+    """Return the budget of a key, from such as `20/month`."""
+    if value is None:
+        return None
+    try:
+        limit, unit, window = limit_and_window_of(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise Problem(400, f"`budget` is an amount and a window, such as `20/month`: {error}.", parameter="budget") from None
+    return Budget(id="", scope=Scope("key", name), limit=limit, window=window, unit=unit)
 
 
 def _name(value: Any, field: str) -> str:

@@ -1,4 +1,4 @@
-"""What happens now, as server-sent events: calls as they come in (`opened`) and as they are recorded (`call`).
+"""What happens now, as server-sent events: calls as they come in (`opened`) and as they are recorded (`call`), warnings of budgets (`budget`).
 
 One task reads the store while anybody listens, whoever recorded the calls, this office or another. Each listener has a queue of its own,
 bounded: one that does not keep up is told so and cut off, and delays nobody.
@@ -16,12 +16,14 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from dashboard.budget_json import warning_json
 from dashboard.problems import Problem, refuse_unknown
 from dashboard.queries import once_each, where_of
 from domain.errors import StoreUnavailable
 from domain.exchange import Opening
 from domain.spans import Span, as_json, rfc3339
 from routing.where import Where
+from storage.budgets import BudgetStore
 from storage.spans import SpanStore
 
 log = logging.getLogger(__name__)
@@ -76,10 +78,12 @@ class Listener:
 class Live:
     """Tells listeners. `run` is the task that looks; everything here belongs to the event loop, but for `wake_from_thread`."""
 
-    def __init__(self, spans: SpanStore, running: Callable[[], Iterable[Opening]]) -> None:
-        """Look into `spans` for finished calls, and ask `running` for those that are under way. Both wait, so they run in threads."""
+    def __init__(self, spans: SpanStore, running: Callable[[], Iterable[Opening]], warnings: BudgetStore | None = None) -> None:
+        """Look into `spans` for finished calls, into `warnings`, and ask `running` for calls that are under way. All wait, so they run in threads."""
         self._spans = spans
         self._running = running
+        self._warnings = warnings
+        self._warned: int | None = None
         self._listeners: set[Listener] = set()
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -130,7 +134,7 @@ class Live:
         place: int | None = None
         while not self._closed:
             if not self._listeners:
-                place = None
+                place = self._warned = None
                 self._opened = {}
                 await self._wake.wait()
             self._wake.clear()
@@ -147,6 +151,8 @@ class Live:
     async def _look(self, place: int | None) -> int:
         """Tell of what is new since `place` (None: from now on), and return the place to go on from."""
         self._tell_opened(await run_in_threadpool(lambda: list(self._running())))
+        if self._warnings is not None:
+            await self._tell_warnings(self._warnings)
         if place is None:
             return await run_in_threadpool(self._spans.last_place)
         spans, next_place = await run_in_threadpool(self._spans.recorded_after, place)
@@ -162,6 +168,17 @@ class Live:
                     if listener.where is None:
                         listener.offer(event)
         self._opened = now
+
+    async def _tell_warnings(self, warnings: BudgetStore) -> None:
+        if self._warned is None:
+            self._warned = await run_in_threadpool(warnings.last_warning)
+            return
+        for warning in await run_in_threadpool(warnings.warnings_after, self._warned):
+            self._warned = warning.seq
+            event = sse("budget", warning_json(warning))
+            for listener in self._listeners:
+                if listener.where is None:
+                    listener.offer(event)
 
     def _tell_recorded(self, spans: Iterable[Span]) -> None:
         for span in spans:

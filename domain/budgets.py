@@ -69,6 +69,15 @@ class Budget:
     per_call: int | None = None
     status: int = 429
     origin: str = "database"
+    raises: tuple["LimitRaise", ...] = ()
+
+    def limit_at(self, start: float) -> int:
+        """Return the limit of the window that begins at `start`, what was added to it for a time included."""
+        if not self.raises:
+            return self.limit
+        return self.limit + sum(
+            one.amount for one in self.raises if one.since <= start and (one.until is None or start < one.until)
+        )
 
     @property
     def name(self) -> str:
@@ -78,6 +87,15 @@ class Budget:
             return "all"
         value = "*" if scope.value is None else scope.value
         return f"tag:{scope.tag}={value}" if scope.kind == "tag" else f"{scope.kind}:{value}"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRaise:
+    """So much more, in the budget's unit, for its windows that begin within these times (Unix seconds; `until` None: for good). The limit itself stays."""
+
+    amount: int
+    since: int
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,8 @@ class Call:
     `moderation`, `files`, `batches`, `models`, `realtime`, `unknown`). `input` and `output` are JSON values: the request's body, and
     the answer put together from its stream, as the same API would have answered without streaming. Binary content is
     described (`{"type": "binary", "bytes": 123, "content_type": "audio/mpeg"}`), not held.
-    `notes` says what could not be understood. Times are microseconds since the opening.
+    `notes` says what could not be understood. Times are microseconds since the opening. `input_is_body` and `output_is_body` say that the
+    value is, member for member, what a strict parser reads in the body as it passed: then it need not be stored beside the body.
     """
 
     operation: str
@@ -112,3 +113,5 @@ class Call:
     chunk_gap_max_us: int | None = None
     body_labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    input_is_body: bool = False
+    output_is_body: bool = False

@@ -1,5 +1,7 @@
 """Errors that somebody treats differently. The gate answers each with its own status, type and code."""
 
+from collections.abc import Sequence
+
 
 class GatewayError(Exception):
     """An error whose answer the gate makes itself."""
@@ -9,12 +11,23 @@ class GatewayError(Exception):
     code = "internal_error"
     retry = False
 
-    def __init__(self, message: str, *, retry_after: float | None = None, param: str | None = None) -> None:
-        """Keep `message` for the caller; `retry_after` is in seconds."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        param: str | None = None,
+        status: int | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Keep `message` for the caller; `retry_after` is in seconds, `headers` go with the answer. `status` is another one than usual."""
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after
         self.param = param
+        self.headers = tuple(headers)
+        if status is not None:
+            self.status = status
 
 
 class InvalidRequest(GatewayError):
@@ -74,19 +87,37 @@ class HeadersTooLarge(GatewayError):
 
 
 class BudgetExceeded(GatewayError):
-    """The key may spend no more in this window."""
+    """A budget has no room for this call in this window (402 where the budget says so)."""
 
     status = 429
     type = "insufficient_quota"
-    code = "budget_exceeded"
+    code = "insufficient_quota"
 
 
-class RateLimited(GatewayError):
-    """The key calls too often."""
+class BudgetInFlight(GatewayError):
+    """A budget has no room for this call now, but may have when the calls that are running are settled."""
 
     status = 429
     type = "rate_limit_error"
-    code = "rate_limited"
+    code = "budget_in_flight"
+    retry = True
+
+
+class BudgetUnavailable(GatewayError):
+    """What was spent is not known now, and the budget says that nothing is spent then."""
+
+    status = 503
+    type = "gateway_error"
+    code = "budget_unavailable"
+    retry = True
+
+
+class RateLimited(GatewayError):
+    """The key calls too often, or too many of its calls run at once."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
     retry = True
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from domain.budgets import KeyLimits
+
 PREFIX = "fg-"
 TOO_SHORT_TO_HINT = 12
 
@@ -18,7 +20,7 @@ class ApiKey:
 
     `managed` keys are ours: `digest` is the SHA-256 of the secret, in hex. `pass_through` keys are a provider's credential that came
     by: `digest` is a keyed fingerprint of it. `previous` is a rotated secret's digest, good until `previous_until`. Times are Unix
-    seconds. `models` are globs; none means every model.
+    seconds. `models` are globs; none means every model. `limits` is None where there are none.
     """
 
     id: str
@@ -36,6 +38,7 @@ class ApiKey:
     previous_until: float | None = None
     origin: str = "database"
     last_used_at: float | None = None
+    limits: KeyLimits | None = None
 
     def may_use(self, model: str) -> bool:
         """Return whether this key may call `model`."""

@@ -35,7 +35,9 @@ class Override:
     `upstream` and `model` are patterns: a name, a glob (`llama-*`), or `re:` and a regular expression; None is any. `key` and `project`
     narrow it: key over project over neither, exact over glob over regex, later `since` over earlier. `rates` are by unit (`input`,
     `output`, `cache_read`, ...) in 1e-24 US dollars; a unit that is not named is free of charge only if `rest` is "free", and else takes the
-    data's rate where there is one. Times are Unix nanoseconds.
+    data's rate where there is one. Times are Unix nanoseconds. `tiers` are rates by the tier that served the call (`batch`, `flex`, `priority`, ...).
+    `times` is a fraction that the data's rates of tokens are multiplied by (11, 10); `same_as` names the model whose prices these are, as for a
+    deployment with a name of its own.
     """
 
     id: str
@@ -48,3 +50,5 @@ class Override:
     until: int | None = None
     origin: str = "file"
     tiers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    times: tuple[int, int] | None = None
+    same_as: str | None = None

@@ -22,7 +22,8 @@ class Content:
     """The bodies of a call, apart from the columns that lists need.
 
     `request` and `response` are the recorded bytes as they passed, unless redacted. `input` and `output` are the JSON values of
-    `Call`. Headers are without credentials. `marks` is as in `Closing`.
+    `Call`. Headers are without credentials. `marks` is as in `Closing`. `input_is_body` and `output_is_body` are as in `Call`: they spare the
+    store finding out, and are no part of the content.
     """
 
     request_headers: tuple[tuple[str, str], ...] = ()
@@ -32,6 +33,8 @@ class Content:
     input: Any = None
     output: Any = None
     marks: bytes = b""
+    input_is_body: bool = field(default=False, repr=False, compare=False)
+    output_is_body: bool = field(default=False, repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class Span:
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     cost_lines: tuple[Mapping[str, Any], ...] = field(default=())
+    response_id: str | None = None
 
 
 def as_json(span: Span) -> dict[str, Any]:
@@ -135,6 +139,7 @@ def as_json(span: Span) -> dict[str, Any]:
         "deliveries": [],
         "tool_calls": [{"id": tool.id, "name": tool.name, "arguments": tool.arguments} for tool in span.tool_calls],
         "finish_reasons": list(span.finish_reasons),
+        "response_id": span.response_id,
         "changes": list(span.changes),
         "notes": list(span.notes),
         "request_bytes": span.request_bytes,

@@ -20,6 +20,7 @@ from starlette.routing import Mount, Route
 
 from config.settings import Settings
 from domain.ids import new_id
+from gateway.admission import Admission, Places
 from gateway.asgi import AsgiEntry
 from gateway.calm import calm_garbage_collection
 from gateway.chores import Chore
@@ -35,6 +36,7 @@ from gateway.recording import RecordingRules
 from gateway.routes import Routes
 from gateway.sim.memory import Memory
 from gateway.sim.server import SimProtocol
+from gateway.token_counts import TokenCounts
 from gateway.upstreams import Upstreams
 from storage.folder import DataFolder
 from storage.journal import JournalLimits, JournalWriter
@@ -111,7 +113,7 @@ async def _serve(  # noqa: PLR0913 - as `serve`
         housekeeping.cancel()
         parts.gate.end_calls()
         await _end_calls()
-        parts.close()
+        await parts.close()
 
 
 async def _end_calls() -> None:
@@ -134,7 +136,10 @@ class Parts:
         self._folder = folder
         self.journal = JournalWriter(folder.journal, loop, _journal_limits(settings), boot=new_id(0))
         self.upstreams = Upstreams(loop, deadlines, partial(SimProtocol, memory=Memory()))
+        self.counts = TokenCounts(str(folder.office_socket), loop, deadlines, self._admin_token)
+        self.admission = Admission(_places(settings, folder), tuple(settings.budget_values()), self.counts, new_id(0))
         self.proxy = Proxy(
+            admission=self.admission,
             keys=self._keys(settings),
             routes=_routes(settings),
             upstreams=self.upstreams,
@@ -154,6 +159,10 @@ class Parts:
         allowed = where == "on" or (where == "loopback" and settings.server.host in LOOPBACK)
         return Keys(self._folder.keys, settings.managed_keys(), self._folder.pepper(), pass_through=allowed)
 
+    def _admin_token(self) -> str | None:
+        local = self._folder.local()
+        return None if local is None else local.admin_token
+
     def reload(self, load: Callable[[], Settings]) -> None:
         """Take new settings whole, or keep the old ones and say why."""
         try:
@@ -162,6 +171,7 @@ class Parts:
             log.error("The settings were not taken, the old ones stay: %s", error)  # noqa: TRY400 - no traceback for a typing error
             return
         self.proxy.take(keys=self._keys(settings), routes=_routes(settings), capture=settings.record.content)
+        self.admission.take(tuple(settings.budget_values()))
         self.upstreams.forget()
         self.gate.know(self.proxy.routes)
         log.info("The settings were read again.")
@@ -170,6 +180,7 @@ class Parts:
         """Notice changed keys, write the counters, and close connections that nobody uses."""
         chores = (
             Chore("reading the keys", self._refresh_keys),
+            Chore("reading budgets and prices", self.admission.refresh),
             Chore("writing the counters", self.counters.write),
         )
         while True:
@@ -182,8 +193,10 @@ class Parts:
         # Looked up each time: a reload puts others in their place.
         self.proxy.keys.refresh()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write what waits and close the journal."""
+        await self.admission.close()
+        self.counts.close()
         self.upstreams.forget()
         self.journal.close()
         with contextlib.suppress(OSError):
@@ -259,6 +272,17 @@ def _asgi_app(parts: Parts) -> Starlette:
 
 def _routes(settings: Settings) -> Routes:
     return Routes(settings.upstream_values(), settings.server.default_upstream)
+
+
+def _places(settings: Settings, folder: DataFolder) -> Places:
+    return Places(
+        data=folder.path,
+        budgets=folder.budgets,
+        past_costs=folder.past_costs,
+        ledger=folder.ledger,
+        redis_url=settings.storage.redis_url,
+        shared=settings.storage.redis_url is not None or settings.server.workers > 1,
+    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -2,6 +2,7 @@
 
 import json
 from math import ceil
+from typing import Any
 
 from domain.errors import GatewayError
 from domain.exchange import Dialect
@@ -10,6 +11,7 @@ from gateway.engine import Header
 REASONS = {
     400: b"Bad Request",
     401: b"Unauthorized",
+    402: b"Payment Required",
     403: b"Forbidden",
     404: b"Not Found",
     408: b"Request Timeout",
@@ -24,6 +26,7 @@ REASONS = {
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     408: "timeout_error",
@@ -35,6 +38,7 @@ _ANTHROPIC_TYPES = {
 _GOOGLE_STATUSES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
+    402: "RESOURCE_EXHAUSTED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     429: "RESOURCE_EXHAUSTED",
@@ -63,9 +67,22 @@ def error_headers(error: GatewayError, body: bytes) -> list[Header]:
         (b"x-should-retry", b"true" if error.retry else b"false"),
         (b"x-faregate-error-origin", b"gateway"),
     ]
+    headers.extend((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in error.headers)
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
     return headers
+
+
+def stream_error(error: GatewayError, dialect: Dialect, path: bytes) -> bytes:
+    """Return the event that ends a stream of server-sent events with `error`, as the caller's SDK understands it."""
+    body = error_body(error, dialect)
+    if dialect == "anthropic":
+        return b"event: error\ndata: " + body + b"\n\n"
+    if dialect == "openai" and b"/responses" in path:
+        event: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
+        event["error"] = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+        return b"event: error\ndata: " + json.dumps(event).encode() + b"\n\n"
+    return b"data: " + body + b"\n\n"
 
 
 def wire_answer(error: GatewayError) -> bytes:

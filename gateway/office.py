@@ -10,8 +10,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,49 @@ from starlette.types import ASGIApp
 
 from config.settings import Settings
 from dashboard.app import Parts, make_app
+from dashboard.budget_book import BudgetBook
+from dashboard.budget_json import Budgets
 from dashboard.keyring import KeyRing, KeysInUse
 from dashboard.live import Live
+from dashboard.price_shelf import PriceShelf
+from dashboard.prices import PriceDesk
+from dashboard.projects import project_names
 from dashboard.store_watch import StoreWatch
 from domain.errors import StoreUnavailable
 from domain.spans import Content, Span
 from gateway.calm import calm_garbage_collection
 from gateway.chores import Chore
 from gateway.commands.version import version
+from pricing.tokens.counter import TokenCounter
+from pricing.tokens.encodings import Encodings
+from recorder.budget_warnings import Warner
+from recorder.estimating import Estimator
 from recorder.interpret import call_of
+from recorder.price_audit import Auditor
+from recorder.price_refresh import PriceRefresh
+from recorder.pricing import Pricer
 from recorder.recorder import Policy, Recorder
-from recorder.spans import record_of
+from recorder.repriced_budgets import differences
+from recorder.repricing import Repricer
+from recorder.settling import Settling
+from recorder.spans import SIMULATED, record_of
+from storage.adjustments import AdjustmentStore
+from storage.budgets import BudgetStore
 from storage.database import open_database
 from storage.folder import DataFolder
 from storage.journal import JournalInUse, JournalReader
 from storage.keys import KeyStore
+from storage.ledger import open_settling_ledger
+from storage.prices import PriceStore
 from storage.sessions import SessionStore
 from storage.spans import SpanStore
+from storage.spending import Spending
+from storage.usage import UsageStore
 
 log = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 3.0
+USED_LATELY = 30 * 86_400.0
 WAKE_SECONDS = 0.1
 LOCK_SECONDS, LOCK_PAUSE = 10.0, 0.1
 STOP_SECONDS = 20.0
@@ -51,8 +74,8 @@ SHUTDOWN_SECONDS = 3
 class Office:
     """Everything that runs in the office's process."""
 
-    def __init__(self, settings: Settings, admin_token: str) -> None:
-        """Put it together. No thread runs yet and nothing is connected."""
+    def __init__(self, settings: Settings, admin_token: str, places: Mapping[str, str] | None = None) -> None:
+        """Put it together. No thread runs yet and nothing is connected. `places` says where the file has each setting."""
         self.folder = DataFolder(settings.storage.data)
         self.folder.prepare()
         self.database = open_database(settings.storage.database_url or f"sqlite:///{self.folder.database.absolute()}")
@@ -61,18 +84,72 @@ class Office:
         keys = KeyStore(self.database)
         self.ring = KeyRing(keys, settings.managed_keys(), self.folder.keys)
         self._keys_in_use = KeysInUse(keys)
+        self.budgets = BudgetBook(
+            BudgetStore(self.database),
+            settings.budget_values(),
+            self.folder.budgets,
+            lines=settings.budget_places(places or {}),
+        )
         self.journal = _journal(self.folder.journal)
         policy = Policy(settings.record.content, float(settings.record.keep_content), float(settings.record.keep_spans))
         self._capture = settings.record.content
-        self.recorder = Recorder(self.journal, self.spans, policy, told=self._recorded)
-        self.live = Live(self.spans, self.journal.running)
+        self._encodings = Encodings()
+        counter = TokenCounter(self._encodings)
+        interpret = Estimator(counter).interpret
+        self.shelf = PriceShelf(PriceStore(self.database), settings.price_values(), self.folder.path)
+        self.hosts = {name: f"{one.host}{one.base_path}" for name, one in settings.upstream_values().items()}
+        self.pricer = Pricer(lambda: self.shelf.book, self.hosts)
+        self.price_refresh = PriceRefresh(
+            settings.price_refresh.url,
+            data=self.folder.path,
+            snapshots=self.shelf.snapshots,
+            book=lambda: self.shelf.book,
+            used=self._used_models,
+            publish=self.shelf.publish,
+        )
+        self._refresh_every = float(settings.price_refresh.every) if settings.price_refresh.url else None
+        self.recorder = Recorder(
+            self.journal,
+            self.spans,
+            policy,
+            interpret=interpret,
+            price=self.pricer.of_call,
+            pack=self.spans.packed,
+            told=self._recorded,
+        )
+        self.ledger = open_settling_ledger(self.folder.ledger, settings.storage.redis_url)
+        self.settling = Settling(
+            self.ledger,
+            Spending(self.database),
+            running=self.journal.running,
+            caught_up=lambda: self.recorder.progress.caught_up,
+            told=Warner(self.budgets.by_id, self.budgets.store).told,
+        )
+        usage = UsageStore(self.database)
+        projects = sorted({"default", *settings.projects})
+        self.live = Live(self.spans, self.journal.running, self.budgets.store)
         self.app: ASGIApp = make_app(
-            Parts(self.spans, self.ring, SessionStore(self.database), self.live, self.status, self.history, admin_token)
+            Parts(
+                self.spans,
+                self.ring,
+                SessionStore(self.database),
+                self.live,
+                self.status,
+                self.history,
+                admin_token,
+                counter,
+                usage=usage,
+                budgets=self._budgets_shown(usage, projects),
+                projects=projects,
+                prices=self._price_desk(),
+            )
         )
         self._started_at = time.time()
         self._threads = [
             threading.Thread(target=self._record, name="recorder", daemon=True),
             threading.Thread(target=self._keep_keys, name="keys", daemon=True),
+            threading.Thread(target=self._settle, name="settling", daemon=True),
+            threading.Thread(target=self._refresh_prices, name="price-refresh", daemon=True),
         ]
 
     def start(self) -> None:
@@ -83,10 +160,12 @@ class Office:
     def stop(self) -> None:
         """Stop them, the recorder after the batch it is at, and close the store."""
         self.recorder.stop()
+        self.settling.stop()
         self.watch.stop()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
         self.journal.close()
+        self.ledger.close()
         self.database.close()
 
     def status(self) -> dict[str, Any]:
@@ -107,6 +186,7 @@ class Office:
                 "pruned": progress.pruned,
                 "last_error": progress.last_error,
             },
+            "ledger": asdict(self.settling.progress),
             "journal": {
                 "backlog_bytes": lag.pending_bytes,
                 "open_calls": lag.open_calls,
@@ -121,22 +201,74 @@ class Office:
         from gateway.demo.history import history  # noqa: PLC0415
 
         for exchange in history(DEMO_SEED, now, seconds):
-            yield record_of(exchange, call_of(exchange), capture=self._capture)
+            yield record_of(exchange, call_of(exchange), capture=self._capture, price=self.pricer.of_call)
+
+    def _price_desk(self) -> PriceDesk:
+        """Return what the admin API works on prices with."""
+        adjustments = AdjustmentStore(self.database, lambda changed: differences(changed, self.budgets.by_id().values()))
+        return PriceDesk(
+            self.shelf,
+            adjustments,
+            Repricer(adjustments, self.pricer.of_span),
+            Auditor(adjustments, self.pricer.of_span),
+            {name: host for name, host in self.hosts.items() if name != SIMULATED},
+            self.price_refresh.refresh,
+        )
+
+    def _used_models(self) -> list[tuple[str, str | None, str]]:
+        """Return upstream, host and model of what was called lately."""
+        since = int((time.time() - USED_LATELY) * 10**9)
+        return [(upstream, self.hosts.get(upstream), model) for upstream, model in self.shelf.store.used(since)]
+
+    def _refresh_prices(self) -> None:
+        """Fetch the price list now and then; the first time once the store is there and the list in force is old enough."""
+        every = self._refresh_every
+        seconds = WAKE_SECONDS
+        while every is not None and self.watch.wait(seconds):
+            if self.watch.ready.is_set():
+                seconds = self.shelf.snapshots.due_in(every, time.time())
+                if seconds <= 0:
+                    self.price_refresh.when_due()
+                    seconds = every
+
+    def _budgets_shown(self, usage: UsageStore, projects: Sequence[str]) -> Budgets:
+        """Return what the admin API shows budgets from."""
+        ring = self.ring
+        return Budgets(
+            self.budgets,
+            usage,
+            self.ledger.standings,
+            keys=lambda: sorted({key.name for key in ring.all() if key.revoked_at is None}),
+            projects=lambda: project_names(ring, projects),
+        )
 
     def _recorded(self, spans: Sequence[Span]) -> None:
         self._keys_in_use.see(spans)
+        self.settling.wake()
         self.live.wake_from_thread()
 
     def _record(self) -> None:
         if self.watch.bring_up():
             self.recorder.run()
 
+    def _settle(self) -> None:
+        """Settle from when the store is there: the recorder's thread brings it up."""
+        while not self.watch.ready.is_set():
+            if not self.watch.wait(WAKE_SECONDS):
+                return
+        self.settling.run()
+
     def _keep_keys(self) -> None:
         """Keep the gate's key file as the settings and the store have it, whoever changed the store, and note which keys are used."""
         Chore("writing the keys for the gate", self.ring.publish_without_store).do()
+        Chore("writing the budgets for the gate", self.budgets.publish_without_store).do()
+        Chore("writing the prices for the gate", self.shelf.publish_without_store).do()
         chores = (
             Chore("writing the keys for the gate", lambda: _if_there(self.ring.publish)),
+            Chore("writing the budgets for the gate", lambda: _if_there(self.budgets.publish)),
+            Chore("writing the prices for the gate", lambda: _if_there(self.shelf.publish)),
             Chore("noting which keys are used", lambda: _if_there(self._keys_in_use.note)),
+            Chore("dropping tokenizers that nobody needs", self._encodings.drop_unused),
         )
         seconds = WAKE_SECONDS
         while self.watch.wait(seconds):
@@ -154,7 +286,7 @@ def _if_there(step: Callable[[], None]) -> None:
         log.debug("keys: %s", error)
 
 
-def serve(settings: Settings, *, admin_token: str) -> None:
+def serve(settings: Settings, *, admin_token: str, places: Mapping[str, str] | None = None) -> None:
     """Run the office until SIGTERM or SIGINT.
 
     Raises:
@@ -162,7 +294,7 @@ def serve(settings: Settings, *, admin_token: str) -> None:
         ValueError: the database URL or the admin token is not one.
 
     """
-    office = Office(settings, admin_token)
+    office = Office(settings, admin_token, places)
     sockets = [_unix_socket(office.folder.office_socket)]
     if settings.office.bind:
         sockets.append(_tcp_socket(settings.office.bind))

@@ -9,23 +9,25 @@ import asyncio
 from dataclasses import dataclass, replace
 from random import Random
 from time import time, time_ns
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from domain.errors import Draining, GatewayError, InvalidRequest, JournalFull, PermissionDenied
-from domain.exchange import Capture, Dialect, Ending, Labels, OwnError
+from domain.exchange import Capture, Dialect, Ending, OwnError
 from domain.ids import new_id
 from domain.keys import PREFIX
-from domain.upstreams import Upstream
+from gateway.admission import Admission
 from gateway.barrier import Barrier
 from gateway.caller import Caller, CallerGone, too_large
 from gateway.engine import Answer, Header
 from gateway.error_answers import REASONS, error_body, error_headers
-from gateway.heads import BROWSER_KEY, RequestHead, answer_headers, is_our_key_parameter
+from gateway.heads import BROWSER_KEY, RequestHead, answer_headers
 from gateway.identity import Identity, Keys
 from gateway.limits import Limits
-from gateway.outgoing import Credential, outgoing_head
+from gateway.outgoing import outgoing_head
 from gateway.peek import UNKNOWN, Asked, Edit, asked_in, edited, model_edit, removal_edit, usage_edit
+from gateway.plans import Plan, planned
 from gateway.recording import Recording, RecordingRules
 from gateway.relay import Relay
 from gateway.routes import Route, Routes, Target, dialect_at
@@ -34,34 +36,15 @@ from gateway.withhold import Withholding
 from routing.labels import labels_of
 from storage.journal import JournalWriter
 
+if TYPE_CHECKING:
+    from gateway.hold import Holding
+
 FIRST_PART = 64 * 1024
 MOST_PLANS = 8
 _OURS = PREFIX.encode()
-_TIGHTER: dict[bytes, Capture] = {b"full": "full", b"redacted": "redacted", b"meta": "none", b"none": "none"}
-_ORDER: tuple[Capture, ...] = ("full", "redacted", "none")
 _NO_BODY = frozenset({204, 304})
-_STREAMING_PATHS = (b"/chat/completions", b"/completions")
 _MODELLESS = (b"/files", b"/uploads", b"/batches")
 _READING = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})
-
-
-@dataclass(slots=True)
-class Plan:
-    """What follows from a call's head, its key and its model alone: worked out once for calls that are alike.
-
-    `routes` are those that it was made with; others came with new settings. `opening` is what the record begins with, but for id and time.
-    `targets` are all that may be tried.
-    """
-
-    identity: Identity
-    routes: Routes
-    route: Route
-    targets: list[Target]
-    opening: tuple[str, str, str, Dialect, str, str, str]
-    labels: Labels
-    capture: Capture
-    path: bytes
-    may_ask_usage: bool
 
 
 @dataclass(slots=True)
@@ -74,6 +57,8 @@ class Admitted:
     plan: Plan
     ask_usage: bool
     edits: tuple[Edit, ...]
+    holding: "Holding | None" = None
+    metered_tokens: int = 0
 
 
 class Proxy:
@@ -91,8 +76,10 @@ class Proxy:
         capture: Capture,
         loop: asyncio.AbstractEventLoop,
         random: Random,
+        admission: Admission | None = None,
     ) -> None:
-        """Work with what is given; nothing is made here."""
+        """Work with what is given; nothing is made here. Without an `admission` there are no budgets."""
+        self._admission = admission
         self.keys = keys
         self.routes = routes
         self._upstreams = upstreams
@@ -117,14 +104,15 @@ class Proxy:
         record = Recording(self._journal, self._rules, self._barrier, caller, new_id(time_ns(), self._random))
         ending: Ending = "refused"
         error: GatewayError | None = None
+        call: Admitted | None = None
         try:
             call = await self._admitted(caller, record)
             targets = self._targets(call.plan)
+            if self._admission is not None and self._admission.concerns(call.plan.identity.key):
+                await self._hold(call, caller, record, self._admission)
             ending = "failed"
             record.open()
-            answer, target = await self._upstreams.send(
-                targets, lambda target: self._outgoing(call, caller, target, record), record, caller.inform
-            )
+            answer, target = await self._send(call, caller, targets, record)
             try:
                 if call.ask_usage and answer.status in {400, 422}:
                     answer, target = await self._asked_again(answer, target, call, caller, record)
@@ -141,6 +129,8 @@ class Proxy:
             raise
         finally:
             record.close(ending, None if error is None else OwnError(error.type, error.code, error.message))
+            if call is not None and call.holding is not None and self._admission is not None:
+                self._admission.holdings.end(call.holding, sent=record.opened, output_tokens=call.metered_tokens)
         return ending, record.status
 
     # Admit
@@ -186,28 +176,11 @@ class Proxy:
         plan = head.plans.get((model, method))
         if plan is not None and plan.identity is identity and plan.routes is self.routes:
             return plan  # type: ignore[no-any-return]
-        plan = self._planned(head, identity, model, method)
+        plan = planned(self.routes, head, identity, model, method=method, capture=self._capture)
         if len(head.plans) >= MOST_PLANS:
             head.plans.clear()
         head.plans[model, method] = plan
         return plan
-
-    def _planned(self, head: RequestHead, identity: Identity, model: str | None, method: bytes) -> Plan:
-        route = self.routes.route_for(head.place, model, anthropic=head.anthropic)
-        upstream, key = route.upstream, identity.key
-        path = head.place.path
-        dialect = dialect_at(upstream, path)
-        return Plan(
-            identity=identity,
-            routes=self.routes,
-            route=route,
-            targets=_targets(upstream, identity),
-            opening=(method.decode("latin-1"), head.path, upstream.name, dialect, key.id, key.name, key.project),
-            labels=labels_of(head.found, path=head.place.labels, tags=key.tags) if key.tags else head.labels,
-            capture="none" if head.secretive else self._captured(head.found),
-            path=_without_our_key(route.path) if head.ours_in_query else route.path,
-            may_ask_usage=upstream.dialect == "openai" and path.partition(b"?")[0].endswith(_STREAMING_PATHS),
-        )
 
     async def _held(self, caller: Caller) -> bytes:
         """Return the body, or its first part where it is too long to hold or not JSON."""
@@ -219,14 +192,51 @@ class Proxy:
         caller.proceed()
         return await caller.body.hold(self._limits.copy_bytes if json else FIRST_PART, limit)
 
-    def _captured(self, found: dict[bytes, bytes]) -> Capture:
-        """Return how much is kept: what the settings say, or less where the app asks for less."""
-        asked = found.get(b"x-faregate-capture")
-        if asked is None:
-            return self._capture
-        return max(_TIGHTER.get(asked.strip().lower(), "full"), self._capture, key=_ORDER.index)
+    # Hold
+
+    async def _hold(self, call: Admitted, caller: Caller, record: Recording, admission: Admission) -> None:
+        """Hold what the call can cost, or refuse it: only for keys under a budget or a limit.
+
+        Raises:
+            GatewayError: a budget has no room for it, or the key calls too often.
+
+        """
+        from gateway.hold import Asking  # noqa: PLC0415 - a gate without budgets never loads it
+
+        plan, opening = call.plan, record.opening
+        asking = Asking(
+            id=record.id,
+            key=plan.identity.key,
+            labels=opening.labels,
+            upstream=plan.route.upstream,
+            model=plan.route.model or form_model(call.body),
+            method=caller.method,
+            path=plan.path,
+            body=call.body,
+            whole=caller.body.complete,
+            length=None if caller.length is None else int(caller.length),
+            stream=call.asked.stream,
+            websocket=caller.upgrade,
+        )
+        call.holding = await admission.admit(asking)
+        opening.hold = call.holding.text
+        call.edits = (*call.edits, *call.holding.edits)
 
     # Choose and send
+
+    async def _send(self, call: Admitted, caller: Caller, targets: list[Target], record: Recording) -> tuple[Answer, Target]:
+        """Send the call to one target after the other; for each but the first, what it may cost is held first."""
+        holding, admission = call.holding, self._admission
+        cover = None
+        if holding is not None and admission is not None:
+            model = call.plan.route.model
+
+            async def cover(target: Target) -> None:
+                await admission.holdings.cover(holding, target.upstream, model, sent=record.sent_us is not None)
+
+        return await self._upstreams.send(
+            targets, lambda target: self._outgoing(call, caller, target, record), record, caller.inform, cover
+        )
 
     def _asks_usage(self, asked: Asked, route: Route) -> bool:
         return not asked.usage_asked and self._upstreams.asks_usage(route.upstream)
@@ -262,6 +272,8 @@ class Proxy:
         self._upstreams.refuses_usage(target.upstream)
         call.ask_usage = False
         call.edits = self._edits(call.body, call.asked, None)
+        if call.holding is not None:
+            call.edits = (*call.edits, *call.holding.edits)
         return await self._upstreams.send(
             [target], lambda target: self._outgoing(call, caller, target, record), record, caller.inform
         )
@@ -277,6 +289,8 @@ class Proxy:
         if edits:
             body = edited(body, edits)
             record.changes = _changes(call, renamed=len(edits) > len(call.edits))
+            if call.holding is not None:
+                record.changes += call.holding.changes
         before, after = outgoing_head(
             _without_browser_key(head, target) if head.ours_in_protocols else head,
             caller.method,
@@ -298,6 +312,8 @@ class Proxy:
         record.status = answer.status
         record.response_headers = answer.headers
         ours = _our_headers(record, target, answer)
+        if call.holding is not None:
+            ours += call.holding.headers()
         framing = _framing(answer, caller)
         headers = answer.headers if framing == "tunnel" else answer_headers(answer)
         caller.start(answer.status, answer.reason, [*headers, *ours], framing)
@@ -310,14 +326,39 @@ class Proxy:
             withholding = Withholding() if events and call.ask_usage else None
             record.bare(events=events)
         relay = Relay(answer, caller, record, withholding=withholding, reset=framing == "close")
+        if call.holding is not None and call.holding.metered:
+            self._meter(call, call.holding, answer, relay, framing)
         error = await relay.run()
         record.response_trailers = answer.trailers
         ending: Ending = "complete" if error is None else "upstream_cut"
+        if relay.meter is not None:
+            call.metered_tokens = relay.meter.tokens
+        if isinstance(error, GatewayError):
+            record.error = OwnError(error.type, error.code, error.message)
         if record.exact:
             record.close(ending)
             await record.synced()
             relay.finish()
         return ending
+
+    def _meter(self, call: Admitted, holding: "Holding", answer: Answer, relay: Relay, framing: str) -> None:
+        """Have the answer paid for slice by slice as it comes."""
+        from gateway.metering import StreamMeter  # noqa: PLC0415 - as above
+
+        if self._admission is None:
+            return
+        plain = not any(name.lower() == b"content-encoding" for name, _ in answer.headers)
+        events = plain and _is_events(answer)
+        relay.ends_whole = events and framing in {"chunked", "close"}
+        relay.meter = StreamMeter(
+            self._admission.holdings,
+            holding,
+            relay,
+            dialect=dialect_at(call.plan.route.upstream, call.plan.path),
+            path=call.plan.path,
+            events=events,
+            session=framing == "tunnel",
+        )
 
     def _refuse(self, caller: Caller, error: GatewayError, record: Recording) -> None:
         """Answer with an error of our own."""
@@ -335,9 +376,6 @@ class Proxy:
 
     def _dialect(self, head: RequestHead) -> Dialect:
         return self.routes.dialect_of(head.place, anthropic=head.anthropic)
-
-
-_CALLERS_OWN = Credential("caller")
 
 
 def may_use(identity: Identity, route: Route, method: bytes, body: bytes) -> None:
@@ -367,23 +405,6 @@ def form_model(body: bytes) -> str | None:
         return None
     start = at + len(field)
     return body[start : body.find(b"\r\n", start)].decode("utf-8", "replace") or None
-
-
-def _targets(upstream: Upstream, identity: Identity) -> list[Target]:
-    """Return every target of a call: one for each credential of the upstream; none where it wants one and has none."""
-    if identity.secret is None or identity.own_credential:
-        return [Target(upstream, _CALLERS_OWN)]
-    if not upstream.credentials:
-        return [] if upstream.needs_key else [Target(upstream, Credential("none", None, identity.where))]
-    numbered = enumerate(upstream.credentials, 1)
-    return [Target(upstream, Credential(str(number), secret, identity.where)) for number, secret in numbered]
-
-
-def _without_our_key(path: bytes) -> bytes:
-    """Return the path to send, with our key taken out of its query."""
-    before, _, query = path.partition(b"?")
-    kept = b"&".join(part for part in query.split(b"&") if not is_our_key_parameter(part))
-    return before + b"?" + kept if kept else before
 
 
 def _without_browser_key(head: RequestHead, target: Target) -> RequestHead:

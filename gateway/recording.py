@@ -58,6 +58,7 @@ class Recording:
         "_ticket",
         "attempts",
         "changes",
+        "error",
         "first_byte_us",
         "id",
         "keeps_bodies",
@@ -103,6 +104,7 @@ class Recording:
         self.request_bytes = 0
         self.response_bytes = 0
         self.status: int | None = None
+        self.error: OwnError | None = None
         self.withheld = 0
         self.ready_us: int | None = None
         self.sent_us: int | None = None
@@ -127,6 +129,16 @@ class Recording:
         self._opening = Opening(self.id, self._at, *common, labels, model, stream, capture, websocket)
         self.keeps_bodies = capture != "none"
         self._picks = picks and not self.keeps_bodies
+
+    @property
+    def opening(self) -> Opening:
+        """What is known of the call."""
+        return self._opening or self._refused()
+
+    @property
+    def opened(self) -> bool:
+        """Whether it was written down that the call goes upstream."""
+        return self._ticket > 0
 
     def elapsed_us(self) -> int:
         """Return the microseconds since the call arrived."""
@@ -210,8 +222,7 @@ class Recording:
         self._closed = True
         if self._bare is not None:
             self._keep_bare(self._bare.rest())
-        caller = self._caller
-        opening = self._opening or self._refused()
+        caller, opening = self._caller, self.opening
         closing = Closing(
             at=time_ns(),
             ending=ending,
@@ -229,7 +240,7 @@ class Recording:
             marks=self._marks.tobytes(),
             changes=self.changes,
             withheld=self.withheld,
-            error=error,
+            error=error or self.error,
             response_trailers=recorded(self.response_trailers) if self.response_trailers else (),
         )
         self._ticket = self._journal.closed(opening, closing, self._request, self._response)

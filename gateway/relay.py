@@ -3,22 +3,45 @@
 Each read from the upstream is one write to the caller: nothing is held back, and nothing is joined across reads. A slow caller slows the upstream.
 """
 
+from typing import TYPE_CHECKING
+
 from gateway.caller import Caller
 from gateway.engine import Answer
 from gateway.recording import Recording
 from gateway.steps import Signal
 from gateway.withhold import Withholding
 
+if TYPE_CHECKING:
+    from gateway.metering import StreamMeter
+
 
 class Relay:
     """Passes the body of one answer on."""
 
-    __slots__ = ("_answer", "_caller", "_done", "_error", "_gathered", "_over", "_record", "_reset", "_withholding")
+    __slots__ = (
+        "_answer",
+        "_caller",
+        "_done",
+        "_error",
+        "_gathered",
+        "_over",
+        "_record",
+        "_reset",
+        "_withholding",
+        "ends_whole",
+        "meter",
+    )
 
     def __init__(
         self, answer: Answer, caller: Caller, record: Recording, *, withholding: Withholding | None, reset: bool
     ) -> None:
-        """`reset`: an answer that is broken off must be broken off by a reset, for its end would look like a whole one's."""
+        """`reset`: an answer that is broken off must be broken off by a reset, for its end would look like a whole one's.
+
+        A `meter` may be put in before `run`, where a budget pays for the answer slice by slice; `ends_whole` says that what it puts at the end
+        of an answer that is no longer paid for makes that whole.
+        """
+        self.ends_whole = False
+        self.meter: StreamMeter | None = None
         self._answer = answer
         self._caller = caller
         self._record = record
@@ -48,14 +71,24 @@ class Relay:
 
     def finish(self) -> None:
         """End the caller's answer as the upstream's ended."""
-        if self._error is None:
+        if self._error is None or (self.ends_whole and self.meter is not None and self.meter.refused is self._error):
             self._caller.end(self._answer.trailers)
         else:
             self._caller.cut(reset=self._reset)
 
     def data(self, piece: bytes) -> None:
         """Take a piece of the body."""
+        if self._done:
+            return
         self._record.response_came(piece)
+        if self.meter is not None:
+            self._pass(self.meter.passed(piece))
+            if self.meter.over:
+                self.ended(self.meter.refused)
+        else:
+            self._pass(piece)
+
+    def _pass(self, piece: bytes) -> None:
         if self._withholding is None:
             self._caller.data(piece)
         else:
@@ -63,6 +96,8 @@ class Relay:
 
     def read_done(self) -> None:
         """Write on what one read brought."""
+        if self._done:
+            return
         if self._withholding is not None:
             self._sift()
         self._caller.flush()
@@ -70,7 +105,11 @@ class Relay:
 
     def ended(self, error: Exception | None) -> None:
         """Take the end of the answer."""
+        if self._done:
+            return
         self._error = error
+        if self.meter is not None:
+            self.meter.close()
         if self._withholding is not None:
             self._sift()
             rest = self._withholding.rest()
@@ -83,6 +122,24 @@ class Relay:
         self._done = True
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
+
+    # What the meter asks for
+
+    def pause(self) -> None:
+        """Read no more from the upstream for now."""
+        self._answer.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._done and self._caller.ready:
+            self._answer.resume()
+
+    def stop(self) -> None:
+        """End the answer where it is: nobody pays for more of it."""
+        meter = self.meter
+        if meter is not None and not self._done:
+            self._pass(meter.passed(b""))
+            self.ended(meter.refused)
 
     def _sift(self) -> None:
         gathered, self._gathered = self._gathered, []

@@ -4,7 +4,7 @@ A target that fails is left out for a while, unless there is no other.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic, time_ns
 
@@ -77,9 +77,14 @@ class Upstreams:
         self._without_usage.add(upstream.name)
 
     async def send(
-        self, targets: Sequence[Target], outgoing: Callable[[Target], Outgoing], record: Recording, informed: Inform
+        self,
+        targets: Sequence[Target],
+        outgoing: Callable[[Target], Outgoing],
+        record: Recording,
+        informed: Inform,
+        cover: Callable[[Target], Awaitable[None]] | None = None,
     ) -> tuple[Answer, Target]:
-        """Return the first answer that is worth passing on, and who gave it.
+        """Return the first answer that is worth passing on, and who gave it. `cover` is awaited before each target but the first.
 
         Raises:
             UpstreamUnavailable: no target could be reached, or each broke off without an answer.
@@ -89,6 +94,8 @@ class Upstreams:
         """
         last = len(targets) - 1
         for place, target in enumerate(targets):
+            if place and cover is not None:
+                await cover(target)
             request = outgoing(target)
             final = place == last or request.rest is not None
             try:

@@ -11,7 +11,7 @@ import msgspec
 from domain.exchange import Headers
 from recorder.unpacking import MOST_UNPACKED, decoded
 
-__all__ = ["MOST_UNPACKED", "content_type", "decoded", "exact_json_of", "header", "json_of", "multipart_fields"]
+__all__ = ["MOST_UNPACKED", "content_type", "decoded", "exact_json_of", "header", "json_of", "multipart_fields", "read_json"]
 
 DEEPEST_JSON = 128
 _LARGE = 2**20
@@ -47,23 +47,29 @@ _plain = msgspec.json.Decoder()
 
 
 def json_of(body: bytes) -> Any | None:
-    """Return the JSON value in `body`, or None if there is none that can be kept.
+    """Return the JSON value in `body`, or None if there is none that can be kept; see `read_json`."""
+    return read_json(body)[0]
+
+
+def read_json(body: bytes) -> tuple[Any | None, bool]:
+    """Return the JSON value in `body`, or None if there is none that can be kept, and whether a strict parser reads the same.
 
     NaN, infinities and numbers beyond all use become None, bytes that are not UTF-8 and lone surrogates are replaced, so that
     what is returned can be stored as JSON again. What is nested deeper than `DEEPEST_JSON` is refused: a database or a later
     reader would fail on it. So are millions of tiny values, which take far more memory than their text.
     """
     if len(body) > _LARGE and sum(body.count(mark) for mark in (b",", b"[", b"{")) > _MOST_VALUES:
-        return None
+        return None, False
+    strict = True
     try:
         value = _plain.decode(body)
     except (msgspec.MsgspecError, ValueError):
-        value = _patient(body)
+        value, strict = _patient(body), False
     except RecursionError:
-        return None
+        return None, False
     if body.count(b"[") + body.count(b"{") > DEEPEST_JSON and _deeper_than(value, DEEPEST_JSON):
-        return None
-    return value
+        return None, False
+    return value, strict
 
 
 def exact_json_of(body: bytes) -> Any | None:

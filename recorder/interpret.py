@@ -9,9 +9,9 @@ from domain.exchange import Closing, Exchange, Headers
 from recorder.apis import Api, Reading, api_for
 from recorder.apis.errors import error_of, error_of_stream
 from recorder.apis.generic import output_of
-from recorder.bodies import content_type, decoded, header, json_of, multipart_fields
+from recorder.bodies import content_type, decoded, header, multipart_fields, read_json
 from recorder.body_labels import labels_of
-from recorder.streams import Event, Timing, chunk_times, events, read_times
+from recorder.streams import DONE, NO_EVENTS, Events, Timing, chunk_times, events, read_times
 
 _EVENT_STREAM = "text/event-stream"
 _STREAM_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:", b"\xef\xbb\xbfdata:")
@@ -44,9 +44,12 @@ def _reading(exchange: Exchange, api: Api, path: str, query: str) -> Reading:
     notes: list[str] = []
     if exchange.opening.websocket:
         return Reading(exchange, api.operation, path, query, _status(closing), media_type)
-    request, fields = _request(exchange.request, asked, notes)
+    request, fields, request_is_body = _request(exchange.request, asked, notes)
     text, cut = decoded(exchange.response, header(answered, "content-encoding"))
+    response, strict = None, False
     streamed = media_type == _EVENT_STREAM or (not media_type and text.startswith(_STREAM_STARTS))
+    if not streamed and _may_be_json(text):
+        response, strict = read_json(text)
     if cut:
         notes.append("the answer could be unpacked in part only")
     if closing is not None and closing.request_cut:
@@ -62,27 +65,30 @@ def _reading(exchange: Exchange, api: Api, path: str, query: str) -> Reading:
         media_type,
         request,
         fields,
-        None if streamed or not _may_be_json(text) else json_of(text),
+        response,
         text,
-        tuple(events(text)) if streamed else (),
+        events(text) if streamed else NO_EVENTS,
         streamed,
         tuple(notes),
+        request_is_body,
+        strict and text is exchange.response,
     )
 
 
-def _request(body: bytes, headers: Headers, notes: list[str]) -> tuple[Any, Mapping[str, str]]:
-    """Return the request's JSON value and the fields of its form; either is empty."""
+def _request(body: bytes, headers: Headers, notes: list[str]) -> tuple[Any, Mapping[str, str], bool]:
+    """Return the request's JSON value and the fields of its form; either is empty; and whether the value is that of the body as it passed."""
     if not body:
-        return None, {}
+        return None, {}, False
     plain, cut = decoded(body, header(headers, "content-encoding"))
     if cut:
         notes.append("the request could be unpacked in part only")
     if _may_be_json(plain):
-        return json_of(plain), {}
+        value, strict = read_json(plain)
+        return value, {}, strict and plain is body
     form = header(headers, "content-type") or ""
     if form[:10].lower() == "multipart/":
-        return None, multipart_fields(plain, form)
-    return None, {}
+        return None, multipart_fields(plain, form), False
+    return None, {}, False
 
 
 def _may_be_json(body: bytes) -> bool:
@@ -174,9 +180,9 @@ def _outcome(closing: Closing | None, *, ended: bool) -> Outcome:
     return "cancelled" if closing.ending == "client_gone" else "error"
 
 
-def _ended(stream: tuple[Event, ...]) -> bool:
+def _ended(stream: Events) -> bool:
     """Tell whether a stream came to the end that its API gives it."""
-    return bool(stream) and (stream[-1].data == b"[DONE]" or stream[-1].name in _LAST_EVENTS)
+    return bool(stream) and (stream.datas[-1] == DONE or stream[-1].name in _LAST_EVENTS)
 
 
 def _own_error(closing: Closing | None) -> CallError | None:
@@ -198,7 +204,7 @@ def _times(call: Call, reading: Reading) -> Timing:
     """Return when the chunks of a streamed answer came."""
     closing = reading.exchange.closing
     if closing is None or not (reading.streamed or call.stream):
-        return Timing(chunks=sum(event.data != b"[DONE]" for event in reading.events)) if reading.events else _NO_CHUNKS
+        return Timing(chunks=len(reading.events.chunk_ends())) if reading.events else _NO_CHUNKS
     if not reading.streamed or header(closing.response_headers, "content-encoding") is not None:
         return read_times(closing.marks)
-    return chunk_times([end for _, data, end in reading.events if data != b"[DONE]"], closing.marks)
+    return chunk_times(reading.events.chunk_ends(), closing.marks)

@@ -5,25 +5,33 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from domain.calls import Call, Outcome
 from domain.errors import StoreUnavailable
 from domain.exchange import Capture, Exchange, Labels
+from domain.holds import Settlement
 from domain.spans import Content, Span
 from recorder.interpret import call_of
-from recorder.spans import record_of
+from recorder.owing import settlement_of
+from recorder.spans import Price, record_of
 from storage.retention import Pruned
 
 log = logging.getLogger(__name__)
 
 NANOSECONDS = 10**9
-SHORTEST_WAIT, LONGEST_WAIT = 0.02, 0.2
+# A batch costs as much as some ten calls, so calls are gathered; with a whole batch waiting already, the next one is read at once.
+SHORTEST_WAIT, LONGEST_WAIT = 0.05, 0.2
+WHOLE_BATCH = 256
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 5.0
 FIRST_ERROR = 400
 PRUNE_EVERY, PRUNE_AGAIN, PRUNE_MOST = 60.0, 1.0, 500
+
+
+# A call's content may be packed already, as the store keeps it.
+Record = tuple[Span, Content | bytes | None]
 
 
 class Source(Protocol):
@@ -42,8 +50,8 @@ class Source(Protocol):
 class Store(Protocol):
     """Where spans go (`storage.spans.SpanStore`)."""
 
-    def save(self, recorded: Sequence[tuple[Span, Content | None]], /) -> int:
-        """Save all or nothing; what is there already is left as it is."""
+    def save(self, recorded: Sequence[Record], owed: Mapping[str, Settlement], /) -> int:
+        """Save all or nothing, with what calls owe to budgets, by their ids; what is there already is left as it is."""
 
     def prune(self, *, content_before: int, spans_before: int, most: int) -> Pruned:
         """Delete a little of what is older than these times (Unix nanoseconds); say what it was, nothing if there was none."""
@@ -51,7 +59,10 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the recorder did so far. Times are Unix seconds; `waiting_since` is the age of the oldest call not yet saved."""
+    """What the recorder did so far. Times are Unix seconds; `waiting_since` is the age of the oldest call not yet saved.
+
+    `caught_up` says whether the journal has been read to its end, for the first time at least.
+    """
 
     recorded: int = 0
     unreadable: int = 0
@@ -60,6 +71,7 @@ class Progress:
     last_saved_at: float | None = None
     last_error: str | None = None
     waiting_since: float | None = None
+    caught_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +87,15 @@ def _nothing(_spans: Sequence[Span]) -> None:
     """Tell nobody."""
 
 
+def _as_it_is(content: Content) -> Content:
+    return content
+
+
 class Recorder:
     """The loop. `run` belongs to one thread; everything else may be called from any.
 
+    `pack` makes of a content what the store keeps of it. That is done call by call, since what a body meant is many small values: those of a
+    whole batch would crowd each other out of the processor's cache.
     `told` hears of each batch after it was saved; it must not take long. Whatever happens in here, nothing of it reaches an app: a store
     that is away is waited for while the journal grows.
     """
@@ -89,6 +107,8 @@ class Recorder:
         policy: Policy,
         *,
         interpret: Callable[[Exchange], Call] = call_of,
+        price: Price | None = None,
+        pack: Callable[[Content], Content | bytes] = _as_it_is,
         told: Callable[[Sequence[Span]], None] = _nothing,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -97,6 +117,8 @@ class Recorder:
         self._store = store
         self._policy = policy
         self._interpret = interpret
+        self._price = price
+        self._pack = pack
         self._told = told
         self._now = now
         self._stopping = threading.Event()
@@ -113,12 +135,12 @@ class Recorder:
         self._stopping.set()
 
     def run(self) -> None:
-        """Record until `stop`. Idle, it looks five times a second; with work to do, at once."""
+        """Record until `stop`. It looks for calls twenty times a second, five times when idle, and again at once when there were many."""
         wait = SHORTEST_WAIT
         backoff = FIRST_BACKOFF
         while not self._stopping.is_set():
             try:
-                busy = self.step()
+                recorded = self.step()
                 self._prune_when_due()
             except Exception as error:  # noqa: BLE001 - the loop must go on
                 self._failed(error)
@@ -126,49 +148,51 @@ class Recorder:
                 backoff = min(backoff * 2, LONGEST_BACKOFF)
                 continue
             backoff = FIRST_BACKOFF
-            wait = SHORTEST_WAIT if busy else min(wait * 1.5, LONGEST_WAIT)
-            if not busy:
+            wait = SHORTEST_WAIT if recorded else min(wait * 1.5, LONGEST_WAIT)
+            if recorded < WHOLE_BATCH:
                 self._stopping.wait(wait)
 
-    def step(self) -> bool:
-        """Record one batch; return whether there was any.
+    def step(self) -> int:
+        """Record one batch, and return how many calls were in it.
 
         Raises:
             StoreUnavailable: the store is away. Nothing was lost: the same batch is read again.
         """
         exchanges = self._source.read()
         if not exchanges:
-            self._progress = replace(self._progress, waiting_since=None)
-            return False
+            self._progress = replace(self._progress, waiting_since=None, caught_up=True)
+            return 0
         oldest = min(exchange.opening.at for exchange in exchanges) / NANOSECONDS
         self._progress = replace(self._progress, waiting_since=oldest)
         records = [self._record(exchange) for exchange in exchanges]
         try:
-            self._save(records)
+            self._save(records, _owed(exchanges, records))
         except BaseException:
             self._source.rewind()
             raise
         self._source.saved()
         done = self._progress.recorded + len(records)
         self._progress = replace(self._progress, recorded=done, last_saved_at=self._now(), last_error=None, waiting_since=None)
+        if len(records) < WHOLE_BATCH:
+            self._progress = replace(self._progress, caught_up=True)
         self._tell([span for span, _ in records])
-        return True
+        return len(records)
 
-    def _save(self, records: Sequence[tuple[Span, Content | None]]) -> None:
+    def _save(self, records: Sequence[Record], owed: Mapping[str, Settlement]) -> None:
         """Save a batch; where the store will not have it, find the one that it will not have, and save the others."""
         try:
-            self._store.save(records)
+            self._store.save(records, owed)
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the other calls must be saved
             if len(records) > 1:
                 middle = len(records) // 2
-                self._save(records[:middle])
-                self._save(records[middle:])
+                self._save(records[:middle], owed)
+                self._save(records[middle:], owed)
                 return
-            self._save_bare(records[0][0], error)
+            self._save_bare(records[0][0], owed, error)
 
-    def _save_bare(self, span: Span, error: Exception) -> None:
+    def _save_bare(self, span: Span, owed: Mapping[str, Settlement], error: Exception) -> None:
         """Save of a span that the store refused what it surely takes: ids, times, and how the call ended."""
         bug = _bug_of(error)
         log.warning("call %s could not be stored whole: %s", span.id, bug)
@@ -188,12 +212,13 @@ class Recorder:
             content="none",
             notes=(f"could not be stored whole: {bug}",),
         )
-        self._store.save([(bare, None)])
+        self._store.save([(bare, None)], owed)
 
-    def _record(self, exchange: Exchange) -> tuple[Span, Content | None]:
+    def _record(self, exchange: Exchange) -> Record:
         """Return what is saved of an exchange: where it cannot be understood, everything but its meaning."""
         try:
-            return record_of(exchange, self._interpret(exchange), capture=self._policy.capture)
+            span, content = record_of(exchange, self._interpret(exchange), capture=self._policy.capture, price=self._price)
+            return span, None if content is None else self._pack(content)
         except Exception as error:  # noqa: BLE001 - one exchange must never hold up the others
             bug = _bug_of(error)
             log.warning("call %s could not be interpreted: %s", exchange.opening.id, bug)
@@ -230,6 +255,12 @@ class Recorder:
         if message != self._progress.last_error:
             log.warning("%s; trying again", message)
         self._progress = replace(self._progress, failures=self._progress.failures + 1, last_error=message)
+
+
+def _owed(exchanges: Sequence[Exchange], records: Sequence[Record]) -> dict[str, Settlement]:
+    """Return what the calls that were held on budgets owe to them, by their ids."""
+    pairs = zip(exchanges, records, strict=True)
+    return {span.id: owed for exchange, (span, _) in pairs if exchange.opening.hold and (owed := settlement_of(exchange, span))}
 
 
 def _bug_of(error: Exception) -> str:

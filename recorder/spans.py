@@ -3,33 +3,54 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from domain.calls import Call, CallError, ToolCall
 from domain.exchange import Capture, Closing, Exchange, Headers, Labels, Opening
 from domain.ids import span_id_for
-from domain.spans import Content, ContentState, CostStatus, Span
+from domain.prices import Cost
+from domain.spans import Content, ContentState, Span
 from recorder.redaction import redact_text, redact_value, summary
 
-# Listing models, files and batches is free at every provider; what a batch costs is on its results.
-NEVER_BILLED = frozenset({"models", "files", "batches"})
+# Looking at what there is, and counting tokens, is free at every provider; what a batch costs is on its results.
+NEVER_BILLED = frozenset(
+    {
+        *(
+            "models",
+            "files",
+            "batches",
+            "count_tokens",
+            "chat.list",
+            "chat.retrieve",
+            "chat.messages",
+            "chat.update",
+            "chat.delete",
+        ),
+        *("responses.input_tokens", "responses.delete", "responses.input_items"),
+    }
+)
 SIMULATED = "sim"
 LONGEST_RAW = 1 << 20
+FIRST_ERROR = 400
+Price = Callable[[Exchange, Call, str], Cost]
 _CAPTURES: tuple[Capture, ...] = ("full", "redacted", "none")
 _NAMES = ("session", "run", "section", "customer", "user", "env", "release", "prompt")
 _TRACE_ID = re.compile("(?!0{32})[0-9a-f]{32}")
 
 
-def record_of(exchange: Exchange, call: Call, *, capture: Capture = "full") -> tuple[Span, Content | None]:
+def record_of(
+    exchange: Exchange, call: Call, *, capture: Capture = "full", price: Price | None = None
+) -> tuple[Span, Content | None]:
     """Return the span of a call and its content, both without what may not be kept.
 
-    `capture` is the setting; the exchange's own may only be stricter. Content is None where nothing of it is kept.
+    `capture` is the setting; the exchange's own may only be stricter. Content is None where nothing of it is kept. `price` says what a
+    call that was sent costs; without one it is what the provider reported, or unknown.
     """
     own = exchange.opening.capture
     strictest = capture if own == capture else max(capture, own, key=_CAPTURES.index)
-    span = span_of(exchange, call)
+    span = span_of(exchange, call, price)
     content = content_of(exchange, call)
     if strictest == "full":
         return span, content
@@ -39,11 +60,12 @@ def record_of(exchange: Exchange, call: Call, *, capture: Capture = "full") -> t
     return _redacted(span, content)
 
 
-def span_of(exchange: Exchange, call: Call) -> Span:
+def span_of(exchange: Exchange, call: Call, price: Price | None = None) -> Span:
     """Return the span of a call, as if everything might be kept."""
     opening, closing = exchange.opening, exchange.closing
     labels = _labels(opening.labels, call.body_labels)
-    cost_status = _cost_status(exchange, call)
+    upstream = _served_by(exchange)
+    cost = _cost(exchange, call, upstream, price)
     return Span(
         id=opening.id,
         trace_id=labels.trace_id or opening.id,
@@ -55,7 +77,7 @@ def span_of(exchange: Exchange, call: Call) -> Span:
         operation=call.operation,
         method=opening.method,
         path=opening.path,
-        upstream=_served_by(exchange),
+        upstream=upstream,
         model=_model(call.model, exchange.opening),
         served_model=call.served_model,
         stream=call.stream,
@@ -69,9 +91,9 @@ def span_of(exchange: Exchange, call: Call) -> Span:
         chunk_gap_max_ms=_ms(call.chunk_gap_max_us),
         overhead_ms=None if closing is None else _ms(closing.overhead_us),
         usage=call.usage,
-        cost=call.usage.reported_cost if cost_status == "reported" and call.usage else 0 if cost_status == "free" else None,
-        cost_status=cost_status,
-        price_ref=None,
+        cost=cost.pico,
+        cost_status=cost.status,
+        price_ref=cost.ref,
         labels=labels,
         attempts=() if closing is None else closing.attempts,
         tool_calls=call.tool_calls,
@@ -80,7 +102,9 @@ def span_of(exchange: Exchange, call: Call) -> Span:
         response_bytes=len(exchange.response) if closing is None else closing.response_bytes,
         content=_content_state(closing),
         changes=() if closing is None else closing.changes,
-        notes=_notes(exchange, call, labels),
+        notes=_notes(exchange, call, labels) + cost.notes,
+        cost_lines=cost.lines,
+        response_id=call.response_id,
     )
 
 
@@ -95,6 +119,8 @@ def content_of(exchange: Exchange, call: Call) -> Content:
         input=call.input,
         output=call.output,
         marks=b"" if closing is None else closing.marks,
+        input_is_body=call.input_is_body,
+        output_is_body=call.output_is_body,
     )
 
 
@@ -129,16 +155,30 @@ def _error(call: Call, closing: Closing | None) -> CallError | None:
     return CallError(closing.error.type, closing.error.code, closing.error.message)
 
 
-def _cost_status(exchange: Exchange, call: Call) -> CostStatus:
-    """Return what is known of the cost before there are prices. What was never sent costs nothing; the rest is unknown, not free."""
+def _cost(exchange: Exchange, call: Call, upstream: str, price: Price | None) -> Cost:
+    """Return what a call cost: nothing where nothing was sent, or the provider refused it; what is not known is unknown, not free."""
+    if not _billable(exchange, call):
+        return Cost("none")
+    if upstream == SIMULATED:
+        return Cost("free", 0)
+    if price is not None:
+        return price(exchange, call, upstream)
+    reported = None if call.usage is None else call.usage.reported_cost
+    return Cost("unknown") if reported is None else Cost("reported", reported)
+
+
+def _billable(exchange: Exchange, call: Call) -> bool:
+    """Tell whether a call can cost anything: no provider charges for an answer that is an error."""
     closing = exchange.closing
-    refused = closing is not None and closing.ending == "refused"
-    never_sent = closing is not None and closing.ending == "failed" and closing.sent_us is None
-    if refused or never_sent or call.operation in NEVER_BILLED:
-        return "none"
-    if _served_by(exchange) == SIMULATED:
-        return "free"
-    return "reported" if call.usage is not None and call.usage.reported_cost is not None else "unknown"
+    if call.usage is not None:
+        return True
+    if call.operation in NEVER_BILLED:
+        return False
+    if closing is None:
+        return True
+    if closing.ending == "complete":
+        return (closing.status or 0) < FIRST_ERROR
+    return closing.ending != "refused" and (closing.ending != "failed" or closing.sent_us is not None)
 
 
 def _first_chunk_ms(call: Call, closing: Closing | None) -> float | None:

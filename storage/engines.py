@@ -87,7 +87,8 @@ def _sqlite_engine(path: Path, begin: str, patience: float, *, connections: int)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        # Not as a statement of SQLAlchemy's: its objects cost five times what SQLite does here.
+        cast("sqlite3.Connection", connection.connection.driver_connection).execute(begin)
 
     return engine
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from domain.spans import Span
+from storage.adjustments import as_adjusted
 from storage.database import Database
 from storage.retention import CALLS, PAGES, delete_calls
+from storage.rollups import remove
 from storage.span_rows import span_of
 
 
@@ -28,12 +30,15 @@ def erased(database: Database, matches: Callable[[Span], bool], *, after: int, m
     with database.reading() as connection:
         rows = connection.execute(later).all()
     place = rows[-1].seq if len(rows) == most else None
-    numbers = [row.seq for row in rows if matches(span_of(row.detail))]
-    if not numbers:
+    found = {row.seq: span for row in rows if matches(span := span_of(row.detail))}
+    if not found:
         return Erased(0, place)
     with database.writing() as connection:
+        database.one_saves_at_a_time(connection)
         # A call that retention is deleting at this moment is left to it: to wait for each other would end in a deadlock.
-        free = select(CALLS.c.seq).where(CALLS.c.seq.in_(numbers)).with_for_update(skip_locked=True)
-        done = delete_calls(connection, list(connection.execute(free).scalars()))
+        free = select(CALLS.c.seq).where(CALLS.c.seq.in_(list(found))).with_for_update(skip_locked=True)
+        numbers = list(connection.execute(free).scalars())
+        remove(connection, as_adjusted(connection, [found[seq] for seq in numbers]))
+        done = delete_calls(connection, numbers)
     database.give_back(PAGES)
     return Erased(done.spans, place)

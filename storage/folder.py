@@ -1,8 +1,11 @@
 """The data folder: where everything that one installation keeps on this machine lies.
 
 faregate.db            the span store, unless PostgreSQL is used
+ledger.db              the ledger, unless Redis is used: what is spent and held; it is made anew from the store when it is lost
 journal/gate-0/        the journal of the first gate worker
 keys.json              the keys as the gate knows them: digests, no secrets
+budgets.json           the budgets as the gate knows them, but for those of the settings
+past-costs.json        what calls cost lately, by key and model: how much the gate holds for the next one
 pepper                 keys the fingerprints of pass-through credentials
 local.json             address, admin token and local key of the running gateway; only its owner can read it
 run/                   sockets and counters of the running processes
@@ -38,7 +41,10 @@ class DataFolder:
         self.path = path
         self.database = path / "faregate.db"
         self.journal = path / "journal"
+        self.ledger = path / "ledger.db"
         self.keys = path / "keys.json"
+        self.budgets = path / "budgets.json"
+        self.past_costs = path / "past-costs.json"
         self.run = path / "run"
         self._local = path / "local.json"
         self._pepper = path / "pepper"

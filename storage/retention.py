@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, bindparam, delete, select
 
+from storage.adjustments import delete_adjustments
+from storage.charged import forget_charged
 from storage.database import Database
 from storage.span_rows import span_of, tags_of
 from storage.tables import CallRow, CallTagRow, ContentRow, table_of
@@ -13,6 +15,8 @@ CONTENTS = table_of(ContentRow)
 TAGS = table_of(CallTagRow)
 # Pages that one step gives back to the disk: more than it can have freed, so that they never pile up.
 PAGES = 4000
+# How much longer than a call it is remembered that its response was charged: providers give a response again for a month or two.
+REMEMBERED = 60 * 86_400 * 10**9
 _ONE_TAG = delete(TAGS).where(
     TAGS.c.name == bindparam("its_name"),
     TAGS.c.value == bindparam("its_value"),
@@ -38,6 +42,7 @@ def pruned(database: Database, *, content_before: int, spans_before: int, most: 
     with database.writing() as connection:
         done = Pruned(contents=_delete(connection, CONTENTS, _oldest(connection, CONTENTS, content_before, most)))
         if not done:
+            forget_charged(connection, spans_before - REMEMBERED, most)
             done = delete_calls(connection, _oldest(connection, CALLS, spans_before, most))
     if done:
         database.give_back(PAGES)
@@ -57,6 +62,7 @@ def _delete(connection: Connection, table: Table, numbers: list[int]) -> int:
 def delete_calls(connection: Connection, numbers: list[int]) -> Pruned:
     """Delete the calls with these numbers, and all that belongs to them; return how much that was."""
     _delete_tags(connection, numbers)
+    delete_adjustments(connection, numbers)
     return Pruned(_delete(connection, CONTENTS, numbers), _delete(connection, CALLS, numbers))
 
 

@@ -5,16 +5,21 @@ time (`Database.one_saves_at_a_time`), so what was looked up still holds when th
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from domain.holds import Settlement
 from domain.spans import Content, Span
+from storage.charged import charged_once
 from storage.content import ContentPacker
 from storage.database import Database
+from storage.driver import rows_of, run_many
+from storage.rollups import add, counted
 from storage.span_rows import COLUMNS, row_of, tags_of
+from storage.spending import owe
 
 _NEXT_NUMBERS = "SELECT nextval(pg_get_serial_sequence('calls', 'seq')) FROM generate_series(1, %s)"
 
@@ -27,18 +32,19 @@ class Ready(NamedTuple):
     row: tuple[Any, ...]
     tags: tuple[tuple[str, str], ...]
     content: bytes | None
+    span: Span
 
 
-def ready(recorded: Iterable[tuple[Span, Content | None]], packer: ContentPacker) -> list[Ready]:
-    """Return each call once, encoded."""
+def ready(recorded: Iterable[tuple[Span, Content | bytes | None]], packer: ContentPacker) -> list[Ready]:
+    """Return each call once, encoded. Its content may be packed already."""
     calls = {span.id: _ready(span, content, packer) for span, content in recorded}
     return list(calls.values())
 
 
-def _ready(span: Span, content: Content | None, packer: ContentPacker) -> Ready:
+def _ready(span: Span, content: Content | bytes | None, packer: ContentPacker) -> Ready:
     row = row_of(span)
-    packed = None if content is None else packer.packed(content)
-    return Ready(span.id, row[1], row, tuple(tags_of(span)) if span.labels.tags else (), packed)
+    packed = packer.packed(content) if isinstance(content, Content) else content
+    return Ready(span.id, row[1], row, tuple(tags_of(span)) if span.labels.tags else (), packed, span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,12 @@ _SQLITE = _inserts("?", "?")
 _POSTGRES = _inserts("%s", "%b")
 
 
-def save(database: Database, calls: Sequence[Ready]) -> int:
+def save(database: Database, calls: Sequence[Ready], owed: Mapping[str, Settlement]) -> int:
     """Save the calls that are not here yet, in their order, and return how many those were.
+
+    `owed` is what they cost on the counters that they were held on, by call id.
+
+    A call that only read a response which was charged before is saved without its cost, and its span is changed to say so.
 
     Raises:
         StoreUnavailable: nothing is certain then but that the same can be saved again.
@@ -76,32 +86,40 @@ def save(database: Database, calls: Sequence[Ready]) -> int:
         database.one_saves_at_a_time(connection)
         known = _known(connection, [call.id for call in calls])
         new = [call for call in calls if call.id not in known]
+        again = charged_once(connection, [call.span for call in new])
+        if again:
+            new = [call._replace(row=row_of(again[call.id])) if call.id in again else call for call in new]
         numbered = list(zip(_numbers(connection, len(new)), new, strict=True))
-        _insert(connection, statements.call, [(seq, *call.row) for seq, call in numbered])
-        _insert(connection, statements.tag, [(*tag, call.started_at, seq) for seq, call in numbered for tag in call.tags])
+        run_many(connection, statements.call, [(seq, *call.row) for seq, call in numbered])
+        run_many(connection, statements.tag, [(*tag, call.started_at, seq) for seq, call in numbered for tag in call.tags])
         contents = [(seq, call.started_at, call.content) for seq, call in numbered if call.content is not None]
-        _insert(connection, statements.content, contents)
+        run_many(connection, statements.content, contents)
+        add(connection, [counted(call.row, call.span.usage) for call in new])
+        owe(connection, {call.id: owed[call.id] for call in new if call.id in owed}, free=again)
+    for call in new:
+        if call.id in again:
+            _take_cost(call.span, again[call.id])
     return len(new)
+
+
+def _take_cost(span: Span, saved: Span) -> None:
+    """Make `span` say of its cost what was saved. Who hears of the call next has the span from us, and nobody had it before."""
+    span.cost, span.cost_status, span.price_ref = saved.cost, saved.cost_status, saved.price_ref
+    span.cost_lines, span.notes = saved.cost_lines, saved.notes
 
 
 def _known(connection: Connection, ids: list[str]) -> set[str]:
     if connection.dialect.name == "sqlite":
-        found = connection.exec_driver_sql(
-            "SELECT id FROM calls WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
-        )
+        found = rows_of(connection, "SELECT id FROM calls WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
     else:
-        found = connection.exec_driver_sql("SELECT id FROM calls WHERE id = ANY(%s)", (ids,))
-    return set(found.scalars())
+        found = rows_of(connection, "SELECT id FROM calls WHERE id = ANY(%s)", (ids,))
+    return {row[0] for row in found}
 
 
 def _numbers(connection: Connection, count: int) -> Iterable[int]:
     """Return as many numbers as are wanted, each larger than any that was ever given to a call."""
     if connection.dialect.name != "sqlite":
-        return list(connection.exec_driver_sql(_NEXT_NUMBERS, (count,)).scalars())
-    last: int = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'calls'").scalar() or 0
-    return range(last + 1, last + 1 + count)
-
-
-def _insert(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
-    if rows:
-        connection.exec_driver_sql(statement, rows)
+        return [row[0] for row in rows_of(connection, _NEXT_NUMBERS, (count,))]
+    last = rows_of(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'calls'")
+    first = (last[0][0] if last else 0) + 1
+    return range(first, first + count)

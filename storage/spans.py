@@ -1,12 +1,15 @@
 """The span store: recorded calls and their bodies."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import select
 
+from domain.holds import Settlement
 from domain.spans import Content, Span
+from storage.adjustments import as_adjusted
 from storage.content import ContentPacker
 from storage.database import Database
 from storage.erasing import Erased, erased
@@ -35,15 +38,26 @@ class SpanStore:
         self._database = database
         self._packers = threading.local()
 
-    def save(self, recorded: Sequence[tuple[Span, Content | None]]) -> int:
-        """Save calls in one transaction, and return how many were new. What is here already stays as it is."""
-        return save(self._database, ready(recorded, self._packer()))
+    def packed(self, content: Content) -> bytes:
+        """Return a content as `save` takes it too."""
+        return self._packer().packed(content)
+
+    def save(
+        self, recorded: Sequence[tuple[Span, Content | bytes | None]], owed: Mapping[str, Settlement] = MappingProxyType({})
+    ) -> int:
+        """Save calls in one transaction, and return how many were new. What is here already stays as it is.
+
+        `owed` is what calls cost on the counters that they were held on, by call id (see `spending`).
+
+        A call that only read a response which was charged before loses its cost, in the store and in the span that was given.
+        """
+        return save(self._database, ready(recorded, self._packer()), owed)
 
     def span(self, call_id: str) -> Span | None:
         """Return the call with this id, or None."""
         with self._database.reading() as connection:
             detail = connection.execute(select(CALLS.c.detail).where(CALLS.c.id == call_id)).scalar()
-        return None if detail is None else span_of(detail)
+            return None if detail is None else as_adjusted(connection, [span_of(detail)])[0]
 
     def content(self, call_id: str) -> Content | None:
         """Return the bodies of a call; None if there is no such call, or they were not kept, or are gone by now."""
@@ -61,11 +75,12 @@ class SpanStore:
         statement = page(query)
         with self._database.reading() as connection:
             rows = connection.execute(statement).all()
-        shown = rows[: query.limit]
+            shown = rows[: query.limit]
+            spans = as_adjusted(connection, [span_of(row.detail) for row in shown])
         more = len(rows) > query.limit
         last = Place(shown[-1].started_at, shown[-1].seq) if more else None
         cursor = None if last is None else cursor_of(last, newest_first=query.newest_first)
-        return Page([span_of(row.detail) for row in shown], cursor)
+        return Page(spans, cursor)
 
     def recorded_after(self, place: int, limit: int = 500) -> tuple[list[Span], int]:
         """Return the calls saved after `place`, in the order they were saved, and the place to go on from.

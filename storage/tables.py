@@ -51,6 +51,7 @@ class CallRow(StoredRow, table=True):
         _by_time("customer", "customer", only="customer IS NOT NULL"),
         _by_time("end_user", "end_user", only="end_user IS NOT NULL"),
         _by_time("section", "section", only="section IS NOT NULL"),
+        _by_time("unpriced", "upstream", "served_model", only="cost_status = 'unknown'"),
         {"sqlite_autoincrement": True},
     )
 
@@ -147,6 +148,181 @@ class SignInLinkRow(StoredRow, table=True):
 
     digest: str = Field(primary_key=True)
     expires_at: float
+
+
+class PriceOverrideRow(StoredRow, table=True):
+    """A price of the operator's own, as it was set. One that was taken back stays, so that what it priced can be explained."""
+
+    __tablename__ = "price_overrides"
+
+    id: str = Field(primary_key=True)
+    created_at: float
+    removed_at: float | None
+    document: bytes = Field(sa_type=LargeBinary)
+
+
+class CostAdjustmentRow(StoredRow, table=True):
+    """What a recorded call costs by a later price. The call keeps what was recorded; of several adjustments the last one holds."""
+
+    __tablename__ = "cost_adjustments"
+    __table_args__ = (
+        Index("ix_cost_adjustments_call", "call_id", "seq"),
+        Index("ix_cost_adjustments_run", "run", "seq"),
+        {"sqlite_autoincrement": True},
+    )
+
+    seq: int | None = Field(default=None, sa_column=Column(BIG, primary_key=True))
+    call_id: str
+    run: str
+    made_at: int = Field(sa_type=BigInteger)
+    old_cost: int | None = Field(sa_type=BigInteger)
+    old_status: str
+    old_ref: str | None
+    new_cost: int | None = Field(sa_type=BigInteger)
+    new_status: str
+    new_ref: str | None
+    detail: bytes = Field(sa_type=LargeBinary)
+
+
+class ChargedResponseRow(StoredRow, table=True):
+    """A response or a file of results that was charged already, and the call that it was charged to: reading it again costs nothing."""
+
+    __tablename__ = "charged_responses"
+    __table_args__ = (Index("ix_charged_responses_time", "started_at"), {"sqlite_with_rowid": False})
+
+    id: str = Field(primary_key=True)
+    call_id: str
+    made: bool
+    started_at: int = Field(sa_type=BigInteger)
+
+
+class RollupRow(StoredRow, table=True):
+    """The sums over the calls of one quarter of an hour (`slot`, Unix seconds) that are alike. They stay when the calls are deleted for their age.
+
+    `series` is a digest of what the calls have in common but `cost_status`. A cost is `cost_high` * 10^9 + `cost_low` pico-USD, so that
+    no sum of 64-bit integers overflows; `unpriced` counts calls whose cost is unknown, `timed` those that have a latency.
+    """
+
+    __tablename__ = "rollups"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    slot: int = Field(sa_type=BigInteger, primary_key=True)
+    series: int = Field(sa_type=BigInteger, primary_key=True)
+    cost_status: str = Field(primary_key=True)
+    project: str
+    key: str
+    key_name: str
+    upstream: str
+    model: str
+    outcome: str
+    customer: str | None
+    section: str | None
+    calls: int = Field(sa_type=BigInteger)
+    unpriced: int = Field(sa_type=BigInteger)
+    timed: int = Field(sa_type=BigInteger)
+    latency_us: int = Field(sa_type=BigInteger)
+    cost_high: int = Field(sa_type=BigInteger)
+    cost_low: int = Field(sa_type=BigInteger)
+    input_tokens: int = Field(sa_type=BigInteger)
+    cache_read_tokens: int = Field(sa_type=BigInteger)
+    cache_read_audio_tokens: int = Field(sa_type=BigInteger)
+    cache_read_image_tokens: int = Field(sa_type=BigInteger)
+    cache_write_tokens: int = Field(sa_type=BigInteger)
+    cache_write_5m_tokens: int = Field(sa_type=BigInteger)
+    cache_write_30m_tokens: int = Field(sa_type=BigInteger)
+    cache_write_1h_tokens: int = Field(sa_type=BigInteger)
+    cache_write_12h_tokens: int = Field(sa_type=BigInteger)
+    input_audio_tokens: int = Field(sa_type=BigInteger)
+    input_image_tokens: int = Field(sa_type=BigInteger)
+    input_video_tokens: int = Field(sa_type=BigInteger)
+    output_tokens: int = Field(sa_type=BigInteger)
+    reasoning_tokens: int = Field(sa_type=BigInteger)
+    output_audio_tokens: int = Field(sa_type=BigInteger)
+    output_image_tokens: int = Field(sa_type=BigInteger)
+
+
+class RollupSlotRow(StoredRow, table=True):
+    """How many series a quarter of an hour has, and how many calls were put into `(other)` because those were too many."""
+
+    __tablename__ = "rollup_slots"
+
+    slot: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
+    series: int = Field(sa_type=BigInteger)
+    folded: int = Field(sa_type=BigInteger)
+
+
+class BudgetRow(StoredRow, table=True):
+    """A budget that was set through the API: `document` is the `Budget` as JSON."""
+
+    __tablename__ = "budgets"
+
+    id: str = Field(primary_key=True)
+    created_at: float
+    document: bytes = Field(sa_type=LargeBinary)
+
+
+class LimitRaiseRow(StoredRow, table=True):
+    """So much more for some windows of a budget, the settings' budgets too. `since` and `until` are Unix seconds, about the starts of windows."""
+
+    __tablename__ = "budget_raises"
+    __table_args__ = (Index("ix_budget_raises_budget", "budget"), {"sqlite_autoincrement": True})
+
+    seq: int | None = Field(default=None, sa_column=Column(BIG, primary_key=True))
+    budget: str
+    amount: int = Field(sa_type=BigInteger)
+    since: int = Field(sa_type=BigInteger)
+    until: int | None = Field(sa_type=BigInteger)
+    reason: str
+    created_at: float
+
+
+class BudgetWarningRow(StoredRow, table=True):
+    """A budget came to a share of its limit, told once for each window: `period` tells the windows of one rolling counter apart."""
+
+    __tablename__ = "budget_warnings"
+    __table_args__ = (
+        UniqueConstraint("counter", "period", "threshold"),
+        Index("ix_budget_warnings_budget", "budget", "seq"),
+        {"sqlite_autoincrement": True},
+    )
+
+    seq: int | None = Field(default=None, sa_column=Column(BIG, primary_key=True))
+    budget: str
+    name: str
+    member: str | None
+    counter: str
+    period: int = Field(sa_type=BigInteger)
+    threshold: int = Field(sa_type=BigInteger)
+    spent: int = Field(sa_type=BigInteger)
+    allowed: int = Field(sa_type=BigInteger)
+    unit: str
+    at: float
+
+
+class SpendingRow(StoredRow, table=True):
+    """What saved calls have spent in one part of one counter (see `domain.ledger`), those included that the ledger has not settled yet."""
+
+    __tablename__ = "spending"
+    __table_args__ = (Index("ix_spending_forget_at", "forget_at"),)
+
+    counter: str = Field(primary_key=True)
+    part: int = Field(sa_type=BigInteger, primary_key=True)
+    amount: int = Field(sa_type=BigInteger)
+    rolling: int = Field(sa_type=BigInteger)
+    forget_at: int | None = Field(sa_type=BigInteger)
+
+
+class UnsettledRow(StoredRow, table=True):
+    """One claim of the hold of a saved call that the ledger has not settled yet, with its true amount. `at_hold`: nobody knows it, it is what is held."""
+
+    __tablename__ = "unsettled"
+
+    hold: str = Field(primary_key=True)
+    place: int = Field(primary_key=True)
+    counter: str
+    part: int = Field(sa_type=BigInteger)
+    amount: int = Field(sa_type=BigInteger)
+    at_hold: bool
 
 
 def table_of(row: type[StoredRow]) -> Table:

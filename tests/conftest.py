@@ -1,10 +1,21 @@
 """What every level of test may use."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.harness.upstream import ScriptedUpstream
+
+# The same examples everywhere, and no time limits: what holds does not depend on how busy a machine is.
+settings.load_profile("ci")
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as usual: what was started in the background ignores it, and so would every process that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from gateway.running.starting import prepared_folder
 from storage.database import Database, open_database
 from storage.folder import DataFolder
 from storage.retention import pruned
+from storage.rollup_rebuild import rebuild_slot
 
 _STEP = 500
 _NANOSECONDS = 10**9
@@ -27,7 +28,7 @@ _NANOSECONDS = 10**9
 
 @click.group()
 def db() -> None:
-    """Upgrade, prune, back up and restore the store. The gateway may be running."""
+    """Upgrade, prune, back up and restore the store; make its sums again. The gateway may be running."""
 
 
 @db.command()
@@ -57,6 +58,22 @@ def prune(*, config: Path | None, data: Path | None, as_json: bool) -> None:
             spans += step.spans
     told = f"Deleted the bodies of {contents} calls, and {spans} calls."
     click.echo(json.dumps({"contents": contents, "spans": spans}) if as_json else told)
+
+
+@db.command(name="rebuild-usage")
+@config_option
+@data_option
+@json_option
+def rebuild_usage(*, config: Path | None, data: Path | None, as_json: bool) -> None:
+    """Make the sums behind `faregate usage` again from the recorded calls; what was deleted for its age stays as it was summed up."""
+    calls = 0
+    slot: int | None = 0
+    with _store(config, data) as (_, database):
+        database.upgrade()
+        while slot is not None:
+            done = rebuild_slot(database, slot)
+            calls, slot = calls + done.calls, done.next_slot
+    click.echo(json.dumps({"calls": calls}) if as_json else f"Summed up {calls} calls again.")
 
 
 @db.command()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -15,25 +15,12 @@ from gateway.commands.reaching import reaching
 from gateway.commands.tables import NOTHING, clean, local_time, table
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_HEADINGS = ("name", "kind", "project", "hint", "models", "tags", "created", "expires", "old secret until", "state")
+_HEADINGS = ("name", "kind", "project", "hint", "models", "tags", "limits", "created", "expires", "old secret until", "state")
 
 
 @click.group()
 def keys() -> None:
     """Make, list, show, rotate and revoke keys. A secret is shown once, when it is made."""
-
-
-def _refused(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Refuse what this version would not keep: a limit that does nothing is worse than none."""
-    del ctx
-    if value is not None:
-        raise WrongUsage(
-            f"{parameter.opts[0]}: this version keeps no budgets or limits yet, so it is not taken. Make the key without it."
-        )
-
-
-def _later(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option(name, callback=_refused, expose_value=False, hidden=True)
 
 
 def _seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
@@ -59,16 +46,16 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
     "--tag", "tags", metavar="K=V", multiple=True, callback=pairs, help="A label of its calls; may be there several times."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
-@_later("--budget")
-@_later("--rpm")
-@_later("--tpm")
-@_later("--parallel")
+@click.option("--budget", metavar="20/month", help="What it may spend: US dollars, or such as '500k tokens/day', in a window.")
+@click.option("--rpm", metavar="N", type=click.IntRange(min=1), help="The most calls in any minute.")
+@click.option("--tpm", metavar="N", type=click.IntRange(min=1), help="The most tokens in any minute.")
+@click.option("--parallel", metavar="N", type=click.IntRange(min=1), help="The most calls that run at once.")
 @json_option
 @reaching
 def create(*, name: str, quiet: bool, as_json: bool, gateway: Gateway, **asked: Any) -> None:
     """Make a key. Its secret is printed now, and never again."""
     body: dict[str, Any] = {"name": name, "models": list(asked["models"]), "tags": asked["tags"]}
-    body |= {field: asked[field] for field in ("project", "expires") if asked[field]}
+    body |= {field: asked[field] for field in ("project", "expires", "budget", "rpm", "tpm", "parallel") if asked[field]}
     made = gateway.client().send("POST", "/api/v1/keys", body)
     _print_secret(made, quiet=quiet, as_json=as_json)
 
@@ -136,4 +123,6 @@ def _row(key: Mapping[str, Any]) -> list[str | None]:
     tags = ", ".join(f"{name}={value}" for name, value in key["tags"].items())
     times = [key[name] and local_time(key[name]) for name in ("created_at", "expires_at", "previous_secret_until")]
     state = "revoked" if key["revoked_at"] else "good"
-    return [key["name"], key["kind"], key["project"], key["hint"], ", ".join(key["models"]) or "all", tags, *times, state]
+    limits = ", ".join(f"{name} {key[name]}" for name in ("rpm", "tpm", "parallel") if key[name] is not None)
+    models = ", ".join(key["models"]) or "all"
+    return [key["name"], key["kind"], key["project"], key["hint"], models, tags, limits, *times, state]

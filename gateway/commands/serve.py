@@ -63,7 +63,8 @@ def office(*, asked: Asked, lifeline: int | None) -> None:
     """Start the office alone: it records what is in the journal, and serves the admin API and the dashboard."""
     _log()
     with _told():
-        settings = load_settings(asked.config, os.environ, asked.flags).settings
+        loaded = load_settings(asked.config, os.environ, asked.flags)
+        settings = loaded.settings
         folder = prepared_folder(settings)
         if lifeline is None:
             for warning in store_warnings(settings):
@@ -76,7 +77,7 @@ def office(*, asked: Asked, lifeline: int | None) -> None:
     from gateway.office import serve  # noqa: PLC0415 - as above
 
     with _told():
-        serve(_with_local(settings, local), admin_token=token)
+        serve(_with_local(settings, local), admin_token=token, places=loaded.places)
 
 
 class _told:  # noqa: N801 - used as a statement

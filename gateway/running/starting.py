@@ -4,6 +4,7 @@ import importlib.util
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from config.errors import SettingsError
 from config.loading import Loaded, load_settings
 from config.settings import LOCAL_KEY, Settings
 from domain.keys import ApiKey
+from domain.ledger import LedgerUnavailable
 from storage.folder import DataFolder
 from storage.keyring import load_keys
+from storage.ledger import begin_ledger
 
 _POSTGRES_PORT = 5432
 _STORE_PATIENCE = 2.0
@@ -71,6 +74,7 @@ def prepared_folder(settings: Settings) -> DataFolder:
         folder.prepare()
         folder.pepper()
         _ = folder.office_socket
+        _begin_ledger(settings, folder)
     except OSError as error:
         raise SettingsError(
             [
@@ -84,6 +88,16 @@ def prepared_folder(settings: Settings) -> DataFolder:
             [f"The file `pepper` in {folder.path} is damaged; put it back from a backup, or delete it."]
         ) from error
     return folder
+
+
+def _begin_ledger(settings: Settings, folder: DataFolder) -> None:
+    """Make the ledger where nothing was ever recorded, so that the first call need not wait for the office to do so."""
+    storage = settings.storage
+    used = folder.database.exists() or folder.ledger.exists() or any(folder.journal.iterdir())
+    if used or storage.database_url is not None or storage.redis_url is not None:
+        return
+    with suppress(LedgerUnavailable):  # the office makes it, as soon as it can
+        begin_ledger(folder.ledger)
 
 
 def refuse_open_door(settings: Settings, folder: DataFolder) -> None:

@@ -4,7 +4,9 @@ Source: shared/reference/pricing.md section 2.2, where each provider's fields an
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from domain.calls import Usage
 from pricing.usage.counts import Counts
@@ -15,6 +17,29 @@ from pricing.usage.reconcile import Counted, Reconciled, reconciled
 _PICO_PER_TICK = 100  # xAI counts in 1e-10 USD
 _LONGEST_TIME = 2**31
 _NOTHING: Mapping[str, Any] = {}
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None
+
+
+class _PlainInput(msgspec.Struct, forbid_unknown_fields=True):
+    cached_tokens: _Count = None
+    audio_tokens: _Count = None
+
+
+class _PlainOutput(msgspec.Struct, forbid_unknown_fields=True):
+    reasoning_tokens: _Count = None
+    audio_tokens: _Count = None
+    accepted_prediction_tokens: _Count = None
+    rejected_prediction_tokens: _Count = None
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """Usage as OpenAI itself writes it for chats. Nearly all of it is this and no more, so that no other provider's meaning need be looked for."""
+
+    prompt_tokens: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    completion_tokens: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    total_tokens: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    prompt_tokens_details: _PlainInput = msgspec.field(default_factory=_PlainInput)
+    completion_tokens_details: _PlainOutput = msgspec.field(default_factory=_PlainOutput)
 
 
 def usage_of(raw: Any, *, exact: Any = None, tier: Any = None, searches: Mapping[str, int] | None = None) -> Usage | None:
@@ -31,6 +56,10 @@ def usage_of(raw: Any, *, exact: Any = None, tier: Any = None, searches: Mapping
     """
     if not isinstance(raw, dict) or not raw:
         return None
+    tier = tier if isinstance(tier, str) and tier else None
+    plain = _plain_usage(raw, tier, searches) if "completion_tokens" in raw else None
+    if plain is not None:
+        return plain
     counts = Counts()
     inside_input = _part(raw, "prompt_tokens_details", "input_tokens_details", "input_token_details")
     inside_output = _part(raw, "completion_tokens_details", "output_tokens_details", "output_token_details")
@@ -56,8 +85,32 @@ def usage_of(raw: Any, *, exact: Any = None, tier: Any = None, searches: Mapping
         images=counts.first(_part(raw, "billed_units"), "images") if "billed_units" in raw else None,
         searches={**found, **(searches or _NOTHING)},
         reported_cost=cost,
-        tier=tier if isinstance(tier, str) and tier else None,
+        tier=tier,
         flags=(*settled.flags, ANOMALOUS) if counts.anomalous and ANOMALOUS not in settled.flags else settled.flags,
+        raw=raw,
+    )
+
+
+def _plain_usage(raw: dict[str, Any], tier: str | None, searches: Mapping[str, int] | None) -> Usage | None:
+    """Return what usage means in which nothing is odd and nothing is another provider's, or None if this is not such."""
+    try:
+        plain = msgspec.convert(raw, _Plain)
+    except msgspec.ValidationError:
+        return None
+    prompt, completion = plain.prompt_tokens, plain.completion_tokens
+    inside_input, inside_output = plain.prompt_tokens_details, plain.completion_tokens_details
+    cached, reasoning = inside_input.cached_tokens, inside_output.reasoning_tokens
+    if prompt + completion != plain.total_tokens or (cached or 0) > prompt or (reasoning or 0) > completion:
+        return None
+    return Usage(
+        input_tokens=prompt,
+        cache_read_tokens=cached,
+        input_audio_tokens=inside_input.audio_tokens,
+        output_tokens=completion,
+        reasoning_tokens=reasoning,
+        output_audio_tokens=inside_output.audio_tokens,
+        searches=dict(searches or _NOTHING),
+        tier=tier,
         raw=raw,
     )
 

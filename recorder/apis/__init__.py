@@ -11,6 +11,7 @@ from recorder.apis import (
     anthropic,
     audio,
     batches,
+    bedrock,
     completions,
     embeddings,
     files,
@@ -18,6 +19,7 @@ from recorder.apis import (
     generic,
     images,
     moderations,
+    ocr,
     openai_chat,
     realtime,
     responses,
@@ -42,6 +44,8 @@ TABLE: tuple[Api, ...] = (
     *batches.APIS,
     *files.APIS,
     *realtime.APIS,
+    *bedrock.APIS,
+    *ocr.APIS,
     *generic.APIS,
 )
 

@@ -89,7 +89,7 @@ def read_results(reading: Reading) -> Call:
     return Call(
         operation=reading.operation,
         outcome="ok",
-        usage=batch_usage(lines),
+        usage=batch_usage(lines, reading),
         output=summary_of(lines, reading),
         response_id=reading.path.removesuffix("/results").rpartition("/")[2],
     )

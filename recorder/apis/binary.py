@@ -1,11 +1,13 @@
 """Binary content inside JSON: base64 is described in its place, so that a picture is not kept as text."""
 
+from itertools import repeat
 from typing import Any
 
 from recorder.apis.reading import described
 
 _SHORTEST = 256
 _NUMBERS = frozenset({bool, int, float})
+_BASE64_NAMES = frozenset({"b64_json", "bytesBase64Encoded", "data"})
 _AUDIO_FORMATS = ("wav", "mp3", "flac", "opus", "pcm16", "aac", "pcm")
 
 
@@ -27,10 +29,37 @@ def without_binary(value: Any, media_type: str = "") -> Any:
     Those are data URLs, Anthropic's `{"type": "base64"}`, Gemini's `inlineData`, OpenAI's `b64_json` and `input_audio`. What is shorter
     than a picture can be stays as it is. `media_type` is that of pictures for which nothing nearer says one.
     """
+    return _described(value, media_type) if _may_hold_binary(value) else value
+
+
+def _may_hold_binary(value: Any) -> bool:
+    """Tell whether there is a text in `value` that must be looked at: in nearly all calls there is none, and looking is cheaper than rebuilding."""
+    if isinstance(value, str):
+        return value.startswith("data:")
+    containers = [value]
+    for container in containers:  # it grows on the way
+        items = (
+            container.items()
+            if isinstance(container, dict)
+            else zip(repeat(""), container)
+            if isinstance(container, list)
+            else ()
+        )
+        for name, item in items:
+            if isinstance(item, str):
+                if len(item) >= _SHORTEST and (name in _BASE64_NAMES or item.startswith("data:")):
+                    return True
+            elif isinstance(item, dict | list):
+                containers.append(item)
+    return False
+
+
+def _described(value: Any, media_type: str) -> Any:
+    """Return `value` with base64 content described."""
     if isinstance(value, str):
         return _without_data_url(value)
     if isinstance(value, list):
-        return [without_binary(item, media_type) for item in value]
+        return [_described(item, media_type) for item in value]
     if isinstance(value, dict):
         return _object_without_binary(value, media_type)
     return value
@@ -43,7 +72,7 @@ def _object_without_binary(value: dict[str, Any], media_type: str) -> dict[str, 
     return {
         name: base64_description(item, named or media_type)
         if _is_base64(name, item, named)
-        else without_binary(item, named or media_type)
+        else _described(item, named or media_type)
         for name, item in value.items()
     }
 
@@ -56,7 +85,7 @@ def _is_small(value: Any) -> bool:
 def _is_base64(name: str, value: Any, media_type: str) -> bool:
     if not isinstance(value, str) or len(value) < _SHORTEST:
         return False
-    return name in {"b64_json", "bytesBase64Encoded"} or (name == "data" and bool(media_type))
+    return name in _BASE64_NAMES and (name != "data" or bool(media_type))
 
 
 def _media_type(value: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """What chat and legacy completions have in common: answers with `choices`, whole or streamed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from recorder.apis.merging import Merger, usage_in
 from recorder.apis.reading import Reading, text_of
 from recorder.apis.repeats import Repeats
 from recorder.bodies import exact_json_of, json_of
-from recorder.streams import Event
+from recorder.streams import DONE
 
 _MOST_LOGPROBS = 512
 _SMALL_BODY = 2_048  # shorter bodies hold no pictures
@@ -22,9 +22,11 @@ _SMALL_BODY = 2_048  # shorter bodies hold no pictures
 
 def choices_call(reading: Reading, kind: str) -> Call:
     """Return the call of an answer with choices; `kind` is the `object` that a merged stream gets."""
-    answer, exact, notes = _merged(reading.events, kind) if reading.streamed else _whole(reading)
+    answer, exact, notes = _merged(reading.events.datas, kind) if reading.streamed else _whole(reading)
     usage = usage_of(usage_in(answer), exact=exact, tier=answer.get("service_tier"))
     choices = [choice for choice in answer.get("choices") or () if isinstance(choice, dict)] if _has_choices(answer) else []
+    asked = input_of(reading)
+    output = _output(reading, answer, choices)
     return Call(
         operation=reading.operation,
         outcome="ok",
@@ -32,13 +34,15 @@ def choices_call(reading: Reading, kind: str) -> Call:
         served_model=text_of(answer.get("model")),
         stream=reading.streamed,
         usage=usage,
-        input=input_of(reading),
-        output=_output(reading, answer, choices),
+        input=asked,
+        output=output,
         tool_calls=tuple(_tool_calls(choices)),
         finish_reasons=tuple(reason for choice in choices if (reason := text_of(choice.get("finish_reason")))),
         error=_error(answer, choices),
         response_id=text_of(answer.get("id")),
         notes=notes,
+        input_is_body=reading.request_is_body and asked is reading.request,
+        output_is_body=reading.response_is_body and output is reading.response,
     )
 
 
@@ -66,18 +70,22 @@ def _whole(reading: Reading) -> tuple[dict[str, Any], Any, tuple[str, ...]]:
     return answer, exact_usage(reading.text) if b'"cost"' in reading.text else None, ()
 
 
-def _merged(events: Iterable[Event], kind: str) -> tuple[dict[str, Any], Any, tuple[str, ...]]:
-    """Return the answer that a stream was."""
+def _merged(datas: Sequence[bytes], kind: str) -> tuple[dict[str, Any], Any, tuple[str, ...]]:
+    """Return the answer that a stream was, from the data of its events."""
     merger = Merger(kind)
     repeats = Repeats()
     exact = None
     unread = 0
-    for _, data, _ in events:
-        if repeats.took(data):
+    place, end = 0, len(datas)
+    while place < end:
+        if taken := repeats.took(datas, place):
+            place += taken
             continue
-        chunk = None if data == b"[DONE]" else json_of(data)
+        data = datas[place]
+        place += 1
+        chunk = None if data == DONE else json_of(data)
         if not isinstance(chunk, dict):
-            unread += data != b"[DONE]"
+            unread += data != DONE
             continue
         if merger.add(chunk):
             exact = exact_usage(data) if b'"cost"' in data else None
@@ -95,22 +103,27 @@ def _output(reading: Reading, answer: dict[str, Any], choices: list[dict[str, An
     """Return the answer to keep: long lists of probabilities left out, binary content described."""
     if not answer:
         return None if reading.streamed else output_of(reading)
-    for choice in choices:
-        _shorten(choice)
+    shortened = [_shortened(choice) for choice in choices]
+    if any(shortened):
+        answer = {**answer}
     return answer if len(reading.text) < _SMALL_BODY else without_binary(answer)
 
 
-def _shorten(choice: dict[str, Any]) -> None:
-    """Describe the audio of a choice, and drop probabilities beyond `_MOST_LOGPROBS`."""
+def _shortened(choice: dict[str, Any]) -> bool:
+    """Describe the audio of a choice, and drop probabilities beyond `_MOST_LOGPROBS`; return whether there were any."""
+    shortened = False
     message = choice.get("message")
     audio = message.get("audio") if isinstance(message, dict) else None
     if isinstance(audio, dict) and isinstance(audio.get("data"), str):
         audio["data"] = base64_description(audio["data"], "audio")
+        shortened = True
     logprobs = choice.get("logprobs")
     if isinstance(logprobs, dict):
         for name, tokens in logprobs.items():
             if isinstance(tokens, list) and len(tokens) > _MOST_LOGPROBS:
                 logprobs[name] = {"type": "left out", "tokens": len(tokens)}
+                shortened = True
+    return shortened
 
 
 def _tool_calls(choices: Iterable[Mapping[str, Any]]) -> Iterable[ToolCall]:

@@ -27,7 +27,7 @@ def read_content(reading: Reading) -> Call:
         return _call(reading, described(b"", reading.media_type, size=size))
     call = _call(reading, summary_of(lines, reading))
     file = reading.path.removesuffix("/content").rpartition("/")[2]
-    return replace(call, usage=batch_usage(lines), response_id=file)
+    return replace(call, usage=batch_usage(lines, reading), response_id=file)
 
 
 def _call(reading: Reading, output: Any) -> Call:

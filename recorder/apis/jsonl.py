@@ -26,14 +26,22 @@ def lines_of(body: bytes) -> Iterator[Any]:
             yield json_of(line)
 
 
-def batch_usage(lines: Sequence[Line]) -> Usage | None:
+def batch_usage(lines: Sequence[Line], reading: Reading) -> Usage | None:
     """Return the usage of all lines, each as a call inside this one; None if no line names any.
+
+    Where the copy was cut, it is `incomplete`; where the file was not read to its end, the flag is `interrupted`, and nothing is charged yet.
 
     Reading the same results again costs nothing at the provider. The flag tells whoever charges it to look at the call's
     `response_id`, which is the batch's or the file's.
     """
     sub_calls = tuple(SubCall(line.model, "batch", line.usage) for line in lines if line.usage is not None)
-    return Usage(sub_calls=sub_calls, batch=True, flags=("batch_results",)) if sub_calls else None
+    closing = reading.exchange.closing
+    flags = ["batch_results"]
+    if closing is None or closing.ending != "complete":
+        flags.append("interrupted")
+    elif closing.response_cut:
+        flags.append("incomplete")
+    return Usage(sub_calls=sub_calls, batch=True, flags=tuple(flags)) if sub_calls else None
 
 
 def summary_of(lines: Sequence[Line], reading: Reading) -> dict[str, Any]:

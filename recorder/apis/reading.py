@@ -8,7 +8,7 @@ from typing import Any
 from domain.calls import Call
 from domain.exchange import Dialect, Exchange
 from recorder.bodies import content_type
-from recorder.streams import Event
+from recorder.streams import Events
 
 
 @dataclass(slots=True)
@@ -18,6 +18,7 @@ class Reading:
     `operation` is the name in the table's row. `path` is without its query and without a slash at the end. `request` and `response` are JSON values, None where the body is
     something else. `request_fields` are those of a multipart form. `text` is the answer without its content codings, `events` are
     the server-sent events in it, `streamed` says that the answer is such a stream. `media_type` is the answer's, in lower case.
+    `request_is_body` and `response_is_body` say that the JSON value is what a strict parser reads in the body as it passed.
     """
 
     exchange: Exchange
@@ -30,9 +31,11 @@ class Reading:
     request_fields: Mapping[str, str] = field(default_factory=dict)
     response: Any = None
     text: bytes = b""
-    events: tuple[Event, ...] = ()
+    events: Events = field(default_factory=Events)
     streamed: bool = False
     notes: tuple[str, ...] = ()
+    request_is_body: bool = False
+    response_is_body: bool = False
 
     @property
     def asked(self) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Nearly all chunks of a chat are such. What stands around the text is learned from a chunk that was parsed, and put to the proof: with other
 text between them, the same bytes must parse to the same chunk with that text. Then whatever begins and ends alike, with a whole JSON string
 between, can only mean the same too. OpenAI's random padding, which is no part of the answer, may differ as well.
+
+Chunks that repeat usually come in long runs, so a whole run is taken at once.
 """
 
 import re
@@ -16,53 +18,68 @@ from recorder.apis.merging import REPEATED, Merger
 _PADDING = "obfuscation"
 _PROOF = "other text"
 _MOST_FAILURES = 8
+# How many chunks are looked at together. Short at first, so that a stream that changes with every chunk is not looked at again and again.
+_FIRST_RUN, _LONGEST_RUN = 16, 512
 _MEMBER = re.compile(rb'"[^"]*"\s*:\s*"((?:[^"\\]|\\.)*+)"')
 _text_of = msgspec.json.Decoder(str).decode
+_texts_of = msgspec.json.Decoder(list[str]).decode
 _value_of = msgspec.json.Decoder().decode
 
 
 class Repeats:
     """Watches one stream beside its merger."""
 
-    __slots__ = ("_after", "_before", "_between", "_failures", "_pieces", "_rest", "_start", "_used")
+    __slots__ = ("_after", "_before", "_between", "_failures", "_pieces", "_rest", "_run", "_start", "_used")
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self._pieces: list[str] | None = None
         self._before = self._between = self._after = b""
         self._start = self._rest = self._failures = 0
+        self._run = _FIRST_RUN
         self._used = False
 
-    def took(self, data: bytes) -> bool:
-        """Add the text of a chunk that repeats the last one that was learned, and return True; leave any other alone."""
+    def took(self, datas: Sequence[bytes], place: int = 0) -> int:
+        """Add the texts of the chunks from `place` on that repeat the last one that was learned, and return how many those are."""
         pieces = self._pieces
-        if pieces is None or not data.startswith(self._before):
-            return False
-        start = self._start
-        end = self._end_before_padding(data) if self._after else len(data) - self._rest
-        if end < start or not data.startswith(self._between, end):
-            return False
-        try:
-            # with its quotes
-            pieces.append(_text_of(data[start - 1 : end + 1]))
-        except (msgspec.MsgspecError, ValueError):
-            return False
-        self._used = True
-        return True
+        if pieces is None or not datas[place].startswith(self._before):
+            return 0
+        run = datas[place : place + self._run]
+        insides = self._padded_insides(run) if self._after else self._insides(run)
+        texts = _said(insides)
+        pieces += texts
+        self._used = self._used or bool(texts)
+        self._run = min(2 * self._run, _LONGEST_RUN)
+        if len(texts) < len(insides):
+            self._pieces = None
+        return len(texts)
 
-    def _end_before_padding(self, data: bytes) -> int:
-        """Return where the text of a chunk ends that ends alike but for its padding, or -1."""
-        end = data.find(self._between, self._start)
-        padding = end + len(self._between)
-        padding_end = len(data) - len(self._after)
-        alike = end >= 0 and data.find(b'"', padding) == padding_end and data.startswith(self._after, padding_end)
-        return end if alike and data.find(b"\\", padding, padding_end) < 0 else -1
+    def _insides(self, run: Sequence[bytes]) -> list[bytes]:
+        """Return what stands where the text is, of each chunk until one begins or ends otherwise."""
+        before, between, start, rest = self._before, self._between, self._start, self._rest
+        shortest = start + rest
+        alike = [data.startswith(before) and data.endswith(between) and len(data) >= shortest for data in run]
+        return [data[start:-rest] for data in (run if all(alike) else run[: alike.index(False)])]
+
+    def _padded_insides(self, run: Sequence[bytes]) -> list[bytes]:
+        """Return the same of chunks with padding: what comes until it, which may be anything that is plain text in JSON."""
+        before, between, after, start = self._before, self._between, self._after, self._start
+        found: list[bytes] = []
+        for data in run:
+            if not (data.startswith(before) and data.endswith(after)):
+                break
+            text, alike, padding = data[start : -len(after)].partition(between)
+            if not alike or b'"' in padding or b"\\" in padding:
+                break
+            found.append(text)
+        return found
 
     def learn(self, data: bytes, chunk: Mapping[str, Any], merger: Merger) -> None:
         """Learn from a chunk that was parsed and merged. Where that was in vain several times in a row, do it no more."""
         if self._used:
             self._failures = 0
         self._used = False
+        self._run = _FIRST_RUN
         self._pieces = None
         path = _path_to_text(chunk)
         if path is None or self._failures == _MOST_FAILURES:
@@ -90,6 +107,23 @@ class Repeats:
             return bool(_value_of(proof) == expected)
         except (msgspec.MsgspecError, ValueError):
             return False
+
+
+def _said(insides: Sequence[bytes]) -> list[str]:
+    """Return what the insides of JSON strings say, up to the first that is none."""
+    joined = b"".join(insides)
+    if b'"' not in joined and b"\\" not in joined:
+        try:
+            return _texts_of(b'["' + b'","'.join(insides) + b'"]') if insides else []
+        except (msgspec.MsgspecError, ValueError):
+            pass
+    texts: list[str] = []
+    for inside in insides:
+        try:
+            texts.append(_text_of(b'"%b"' % inside))
+        except (msgspec.MsgspecError, ValueError):
+            break
+    return texts
 
 
 def _path_to_text(chunk: Mapping[str, Any]) -> tuple[str, ...] | None:

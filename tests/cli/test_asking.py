@@ -182,8 +182,19 @@ def test_a_key_is_made_used_rotated_and_revoked(up):
     until(lambda: up.run("run", "--", *app(1), OPENAI_API_KEY=rotated).returncode == 1, "a revoked key still works")
 
 
-@pytest.mark.parametrize("option", [["--budget", "20/month"], ["--rpm", "5"], ["--tpm", "5"], ["--parallel", "5"]])
-def test_a_limit_that_would_not_be_kept_is_refused(tmp_path, option):
+def test_a_key_with_a_budget_and_limits(up):
+    options = ["--budget", "20/month", "--rpm", "60", "--tpm", "90000", "--parallel", "4"]
+    made = json.loads(up.run("keys", "create", "limited", *options, "--json").stdout)
+    assert (made["rpm"], made["tpm"], made["parallel"]) == (60, 90_000, 4)
+    assert "rpm 60, tpm 90000, parallel 4" in up.run("keys", "show", "limited").stdout
+    assert "key:limited" in up.run("budgets", "list").stdout
+    wrong = up.run("keys", "create", "other", "--budget", "20/moth")
+    assert wrong.returncode == 1
+    assert "did you mean 'month'?" in wrong.stderr
+
+
+@pytest.mark.parametrize("option", [["--rpm", "0"], ["--tpm", "many"], ["--parallel", "-1"]])
+def test_a_limit_that_is_none_is_wrong_usage(tmp_path, option):
     run = faregate("keys", "create", "ci", *option, cwd=tmp_path)
     assert run.returncode == 2
     assert option[0] in run.stderr

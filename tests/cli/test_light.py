@@ -39,9 +39,29 @@ def test_help_imports_nothing_heavy(tmp_path, arguments):
     assert not imported(tmp_path, *arguments) & HEAVY
 
 
-@pytest.mark.parametrize("command", ["run", "env", "demo", "keys", "tail", "calls", "call"])
+@pytest.mark.parametrize("command", ["run", "env", "demo", "keys", "tail", "calls", "call", "prices"])
 def test_commands_that_ask_the_gateway_do_not_import_its_store(tmp_path, command):
     assert not imported(tmp_path, command, "--help") & {"sqlmodel", "sqlalchemy", "tiktoken", "httpx", "pydantic", "alembic"}
+
+
+@pytest.mark.parametrize("module", ["gateway.app", "gateway.token_counts", "gateway.office"])
+def test_no_process_has_a_tokenizer_before_it_is_needed(tmp_path, module):
+    """The gate never needs one: it asks the office. The office loads it with the first call that has no usage."""
+    code = f"import sys, {module}; print(sorted({{'tiktoken', 'regex', 'tiktoken_ext'}} & sys.modules.keys()))"
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, env=surroundings(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["gateway.app", "gateway.token_counts"])
+def test_the_gate_cannot_even_reach_a_tokenizer(tmp_path, module):
+    """What counts is not imported by the gate, so no call of its can load a tokenizer."""
+    code = f"import sys, {module}; print(sorted({{'pricing.tokens.counter', 'pricing.tokens.encodings'}} & sys.modules.keys()))"
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, env=surroundings(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
 
 
 def cpu(arguments, cwd):

@@ -51,3 +51,17 @@ def test_no_text_hinders_the_lines(text):
     except tomllib.TOMLDecodeError:
         return
     assert all(line >= 1 for line in lines_in(text).values())
+
+
+def test_each_table_of_a_list_has_a_line_of_its_own():
+    text = '[server]\nport = 1\n[[budgets]]\nscope = "all"\n\n[[budgets]]\nscope = "key:ci"\n'
+    assert lines_in(text) == {
+        "server": 1,
+        "server.port": 2,
+        "budgets": 3,
+        "budgets.scope": 4,
+        "budgets.0": 3,
+        "budgets.0.scope": 4,
+        "budgets.1": 6,
+        "budgets.1.scope": 7,
+    }

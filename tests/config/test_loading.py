@@ -235,12 +235,12 @@ def test_a_secret_that_is_written_out_is_warned_of_and_not_shown(tmp_path):
             "faregate.toml:4: keys.b.secret: it is the same as that of keys.a",
         ),
         ('[server]\ndefault_upstream = "opnai"', "faregate.toml:2: server.default_upstream: there is no upstream 'opnai'"),
-        ('[storage]\nredis_url = "redis://x"', "faregate.toml:2: storage.redis_url: this version of Faregate does not serve"),
-        ('[[budgets]]\nscope = "all"', "faregate.toml:1: budgets: this version of Faregate does not serve budgets yet"),
+        ('[storage]\nredis_url = "http://u:hidden@x"', 'faregate.toml:2: storage.redis_url: write "redis://user:password@host'),
         ("[[routes]]\nwhen = 'true'", "faregate.toml:1: routes: this version of Faregate does not serve"),
         ('[[rules]]\nsend_to = ["x"]', "faregate.toml:1: rules: this version of Faregate does not serve"),
         ('[destinations.hook]\ntype = "webhook"', "faregate.toml:1: destinations: this version of Faregate does not serve"),
-        ('[[prices]]\nmatch = { model = "x" }', "faregate.toml:1: prices: this version of Faregate does not serve"),
+        ('[[prices]]\nmatch = { model = "x" }', "faregate.toml:1: prices.0: a price has amounts, such as"),
+        ('[[prices]]\nmatch = { model = "x" }\nper_milion_usd = { input = 1 }', "did you mean prices.0.per_million_usd?"),
         ("[server\nport = 1", "faregate.toml: this is not TOML"),
     ],
 )
@@ -251,10 +251,10 @@ def test_what_is_wrong_is_said_with_its_place_and_what_would_be_right(tmp_path, 
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path):
-    text = '[server]\nprot = 1\ndrain = "x"\n[[budgets]]\n[upstreams.openai]\napi_key = "${NOPE}"\n[record]\ncopy_mb = -1\n'
+    text = '[server]\nprot = 1\ndrain = "x"\n[[rules]]\n[upstreams.openai]\napi_key = "${NOPE}"\n[record]\ncopy_mb = -1\n'
     found = problems(tmp_path, text, {"FAREGATE_SERVER__PRT": "1"})
     assert len(found) == 6
-    for part in ("server.prot", "server.drain", "budgets", "NOPE", "record.copy_mb", "FAREGATE_SERVER__PRT"):
+    for part in ("server.prot", "server.drain", "rules", "NOPE", "record.copy_mb", "FAREGATE_SERVER__PRT"):
         assert sum(part in line for line in found) == 1
 
 
@@ -264,7 +264,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         ({"FAREGATE_SERVER__PORT": "x"}, "FAREGATE_SERVER__PORT: server.port: write a whole number"),
         ({"FAREGATE_SERVER__PRT": "1"}, "FAREGATE_SERVER__PRT: there is no setting server.prt; did you mean server.port?"),
         ({"FAREGATE_UPSTREAMS__OPENAI__API_KEYS": "[x"}, "FAREGATE_UPSTREAMS__OPENAI__API_KEYS: this begins like JSON"),
-        ({"FAREGATE_STORAGE__REDIS_URL": "redis://x"}, "FAREGATE_STORAGE__REDIS_URL: storage.redis_url: this version"),
+        ({"FAREGATE_STORAGE__REDIS_URL": "x"}, 'FAREGATE_STORAGE__REDIS_URL: storage.redis_url: write "redis://'),
         ({"FAREGATE_SERVER__": "1"}, "FAREGATE_SERVER__: write FAREGATE_SECTION__SETTING"),
         ({"FAREGATE_SERVER__PORT__X": "1"}, "server.port"),
     ],

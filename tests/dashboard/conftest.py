@@ -15,17 +15,34 @@ import pytest
 import uvicorn
 
 from dashboard.app import Parts, make_app
+from dashboard.budget_book import BudgetBook
+from dashboard.budget_json import Budgets
 from dashboard.keyring import KeyRing
 from dashboard.live import Live
+from dashboard.price_shelf import PriceShelf
+from dashboard.prices import PriceDesk
+from dashboard.projects import project_names
+from domain.budgets import Budget, Scope, WindowRule
 from domain.exchange import Labels
 from domain.ids import new_id
 from domain.keys import ApiKey
+from pricing.override_documents import override_of
+from recorder.price_audit import Auditor
+from recorder.price_refresh import PriceRefresh
+from recorder.pricing import Pricer
+from recorder.repricing import Repricer
+from storage.adjustments import AdjustmentStore
+from storage.budgets import BudgetStore
 from storage.database import open_database
 from storage.keys import KeyStore
+from storage.ledger.memory import MemoryLedger
+from storage.prices import PriceStore
 from storage.sessions import SessionStore
 from storage.spans import SpanStore
+from storage.usage import UsageStore
 from tests.dashboard.spans import content, span
 
+OWN_BUDGET = Budget("own", Scope("project", "default"), 10**10, WindowRule("month", "Europe/Paris"), origin="file")
 TOKEN = "admin-" + "0123456789abcdef"
 
 
@@ -49,6 +66,8 @@ class Office:
     running: list = field(default_factory=list)
     clock: list = field(default_factory=lambda: [time.time()])
     loop: Any = None
+    budgets: Any = None
+    ledger: Any = None
 
     def client(self, token: str | None = TOKEN, **options):
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -59,10 +78,10 @@ class Office:
     def on_loop(self, function, *arguments):
         done = threading.Event()
         self.loop.call_soon_threadsafe(lambda: (function(*arguments), done.set()))
-        assert done.wait(10)
+        assert done.wait(30)
 
 
-def until(condition, seconds=10):
+def until(condition, seconds=30):
     end = time.monotonic() + seconds
     tick = threading.Event()
     while not condition():
@@ -86,17 +105,43 @@ def past(now, seconds):
         yield made, content()
 
 
+OWN_PRICE = override_of(
+    {"match": {"model": "in-file-*"}, "per_million_usd": {"input": "1", "output": "2"}}, price_id="file-1", origin="file"
+)
+UPSTREAMS = {"openai": "api.openai.com/v1", "anthropic": "api.anthropic.com", "vllm": "127.0.0.1:8000/v1"}
+
+
+def price_desk(database, data):
+    """Return what the office works on prices with, over a real store; there is nowhere to refresh prices from."""
+    shelf = PriceShelf(PriceStore(database), [OWN_PRICE], data)
+    pricer = Pricer(lambda: shelf.book, UPSTREAMS)
+    refresh = PriceRefresh(
+        "", data=data, snapshots=shelf.snapshots, book=lambda: shelf.book, used=lambda: (), publish=shelf.publish
+    )
+    adjustments = AdjustmentStore(database)
+    repricer, auditor = Repricer(adjustments, pricer.of_span), Auditor(adjustments, pricer.of_span)
+    return PriceDesk(shelf, adjustments, repricer, auditor, UPSTREAMS, refresh.refresh)
+
+
 @pytest.fixture
 def office(tmp_path, database):
     spans = SpanStore(database)
     own = [ApiKey(id="own", name="ci", digest="d" * 64, origin="file")]
     ring = KeyRing(KeyStore(database), own, tmp_path / "keys.json")
     running, clock = [], [time.time()]
-    live = Live(spans, lambda: running)
-    parts = Parts(spans, ring, SessionStore(database), live, lambda: {"version": "1"}, past, TOKEN)
+    book = BudgetBook(
+        BudgetStore(database), [OWN_BUDGET], tmp_path / "budgets.json", lines={"own": "faregate.toml:7"}, now=lambda: clock[0]
+    )
+    live = Live(spans, lambda: running, book.store)
+    usage, ledger = UsageStore(database), MemoryLedger()
+    budgets = Budgets(
+        book, usage, ledger.standings, lambda: ["ci", "web"], lambda: project_names(ring, ["default"]), lambda: clock[0]
+    )
+    more = {"usage": usage, "budgets": budgets, "prices": price_desk(database, tmp_path)}
+    parts = Parts(spans, ring, SessionStore(database), live, lambda: {"version": "1"}, past, TOKEN, **more)
     app = make_app(parts, now=lambda: clock[0])
     path = str(tmp_path / "o.sock")
-    office = Office(app, spans, ring, live, path, tmp_path / "keys.json", running, clock)
+    office = Office(app, spans, ring, live, path, tmp_path / "keys.json", running, clock, budgets=budgets, ledger=ledger)
     with serving(office):
         yield office
 

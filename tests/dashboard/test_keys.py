@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dashboard.keyring import KeyRing, KeysInUse
+from domain.budgets import KeyLimits
 from domain.errors import StoreUnavailable
 from domain.keys import ApiKey, digest
 from storage.keyring import load_keys, save_keys
@@ -88,11 +89,31 @@ def test_there_is_no_such_key(office):
         assert "no parameter" in problem(client.get("/api/v1/keys?x=1"))
 
 
-@pytest.mark.parametrize("name", ["budget", "rpm", "tpm", "parallel"])
-def test_a_limit_that_would_not_be_kept_is_refused(office, name):
+def test_limits_of_a_key_are_kept_and_shown(office):
     with office.client() as client:
-        assert "keeps no budgets or limits" in problem(make(client, **{name: 5}))
-        assert client.get("/api/v1/keys/app").status_code == 404
+        made = make(client, rpm=60, tpm=90_000, parallel=4).json()
+        plain = make(client, name="plain").json()
+    assert (made["rpm"], made["tpm"], made["parallel"]) == (60, 90_000, 4)
+    assert (plain["rpm"], plain["tpm"], plain["parallel"]) == (None, None, None)
+    known = {key.name: key.limits for key in load_keys(office.keys_file)}
+    assert known["app"] == KeyLimits(60, 90_000, 4)
+    assert known["plain"] is None
+
+
+def test_a_keys_budget_is_there_as_soon_as_the_key_is(office):
+    with office.client() as client:
+        assert make(client, budget="20/month").status_code == 201
+        listed = client.get("/api/v1/budgets").json()["budgets"]
+    mine = next(one for one in listed if one["scope"] == "key:app")
+    assert (mine["limit"], mine["window"]) == ("20.00", "month")
+
+
+def test_a_key_that_cannot_be_made_changes_no_budget(office):
+    with office.client() as client:
+        make(client, budget="20/month")
+        assert "already" in problem(make(client, budget="99/day"), 409)
+        listed = client.get("/api/v1/budgets").json()["budgets"]
+    assert [one["limit"] for one in listed if one["scope"] == "key:app"] == ["20.00"]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +129,12 @@ def test_a_limit_that_would_not_be_kept_is_refused(office, name):
         ({"tags": {"a": 1}}, "`tags` is an object"),
         ({"tags": []}, "`tags` is an object"),
         ({"expires": 30}, "`expires` is a duration"),
+        ({"budget": 20}, "`budget` is an amount and a window, such as `20/month`"),
+        ({"budget": "twenty"}, "`budget` is an amount and a window, such as `20/month`"),
+        ({"budget": "20/moth"}, "did you mean 'month'?"),
+        ({"rpm": 0}, "`rpm` is a whole number of 1 or more"),
+        ({"tpm": True}, "`tpm` is a whole number"),
+        ({"parallel": "4"}, "`parallel` is a whole number"),
         ({"expires": "soon"}, "is not a time"),
         ({"expires": "2020-01-01"}, "in the past"),
     ],

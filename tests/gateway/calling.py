@@ -117,7 +117,7 @@ class Calling:
         upgrade: bool = False,
     ) -> FakeCaller:
         caller = FakeCaller(method, target, headers, body, upgrade=upgrade)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await proxy.answer(caller)
         return caller
 

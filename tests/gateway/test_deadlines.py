@@ -7,7 +7,7 @@ import pytest
 
 from gateway.deadlines import Deadlines
 
-PATIENCE = 5
+PATIENCE = 30
 
 
 class Something:

@@ -80,6 +80,41 @@ def test_a_spent_budget_is_not_worth_a_retry_though_it_says_when_it_ends():
     assert (headers[b"x-should-retry"], headers[b"retry-after"]) == (b"false", b"3600")
 
 
+def test_headers_of_an_error_go_with_its_answer():
+    headers = error_headers(BudgetExceeded("why", headers=(("x-faregate-budget", "key:ci;limit=1.00"),)), b"")
+
+    assert (b"x-faregate-budget", b"key:ci;limit=1.00") in headers
+    assert not any(name == b"retry-after" for name, _ in headers)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body"),
+    [
+        ("openai", {"error": {"message": "why", "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}}),
+        ("anthropic", {"type": "error", "error": {"type": "billing_error", "message": "why"}}),
+        ("gemini", {"error": {"code": 402, "message": "why", "status": "RESOURCE_EXHAUSTED"}}),
+    ],
+)
+def test_a_budget_that_refuses_with_402_does_so_in_every_dialect(dialect, body):
+    error = BudgetExceeded("why", status=402)
+
+    assert json.loads(error_body(error, dialect)) == body
+    assert (error.status, BudgetExceeded.status) == (402, 429)
+    assert REASONS[402] == b"Payment Required"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body"),
+    [
+        ("openai", {"error": {"message": "why", "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}}),
+        ("anthropic", {"type": "error", "error": {"type": "rate_limit_error", "message": "why"}}),
+        ("gemini", {"error": {"code": 429, "message": "why", "status": "RESOURCE_EXHAUSTED"}}),
+    ],
+)
+def test_a_spent_budget_is_refused_in_every_dialect(dialect, body):
+    assert json.loads(error_body(BudgetExceeded("why"), dialect)) == body
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_every_status_of_ours_has_a_reason(kind):
     assert kind.status in REASONS

@@ -70,7 +70,9 @@ class Running:
 
     def client(self):
         transport = httpx.HTTPTransport(uds=str(self.folder.office_socket))
-        return httpx.Client(transport=transport, base_url="http://office", headers={"authorization": f"Bearer {TOKEN}"})
+        return httpx.Client(
+            transport=transport, base_url="http://office", headers={"authorization": f"Bearer {TOKEN}"}, timeout=30
+        )
 
     def status(self):
         return self.get("/api/v1/status").json()
@@ -150,11 +152,9 @@ def test_a_killed_office_reads_on_and_records_nothing_twice(office, journal):
 def test_sigterm_ends_it_cleanly_even_with_a_stream_open(office):
     running = office().start()
     with running.client() as client, client.stream("GET", "/api/v1/stream") as answer:
-        begun = time.monotonic()
         running.process.send_signal(signal.SIGTERM)
         assert b"hello" in b"".join(answer.iter_raw())
-    assert running.process.wait(20) == 0
-    assert time.monotonic() - begun < 10
+    assert running.process.wait(30) == 0
 
 
 def test_a_store_that_is_away_at_the_start_is_waited_for(office, journal, tmp_path):
@@ -187,7 +187,7 @@ def test_keys_made_elsewhere_reach_the_gates_file(office):
     database = open_database(f"sqlite:///{running.folder.database}")
     KeyStore(database).create(ApiKey(id="x", name="elsewhere", digest="e" * 64))
     database.close()
-    until(lambda: "elsewhere" in [key.name for key in load_keys(running.folder.keys)], 15)
+    until(lambda: "elsewhere" in [key.name for key in load_keys(running.folder.keys)])
 
 
 def test_two_offices_never_record_from_one_folder(office, tmp_path):

@@ -140,7 +140,7 @@ def test_a_child_that_is_killed_is_started_again(run):
     os.kill(gate, signal.SIGKILL)
     assert supervisor.started("gate", 2) != gate
     assert is_alive(office)
-    assert any("The gate ended (SIGKILL)" in line for line in supervisor.lines)
+    supervisor.until(lambda: any("The gate ended (SIGKILL)" in line for line in supervisor.lines), "it does not say so")
 
 
 def test_it_stops_in_order_and_waits_for_what_must_be_done(run, tmp_path):

@@ -5,7 +5,7 @@ import gzip
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import httpx
@@ -21,6 +21,14 @@ from tests.harness.wire import PATIENCE, until
 
 PLAIN = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    """One to which nothing else keeps connections."""
+    own = ScriptedUpstream()
+    yield own
+    own.close()
 
 
 @pytest.fixture
@@ -309,9 +317,9 @@ async def test_the_reading_limit_does_not_count_while_the_body_is_sent(client, u
         await asyncio.to_thread(upstream.wait, "long after")
         yield b"last"
 
-    upstream.plan((steps.Linger(0.4), steps.Signal("long after"), steps.ReadBody(), steps.Send(PLAIN)))
+    upstream.plan((steps.Linger(1.3), steps.Signal("long after"), steps.ReadBody(), steps.Send(PLAIN)))
 
-    assert (await client.post("/", content=body(), timeout=httpx.Timeout(5, read=0.2))).content == b"hello"
+    assert (await client.post("/", content=body(), timeout=httpx.Timeout(5, read=1.0))).content == b"hello"
 
 
 async def test_an_upstream_that_takes_no_more(client, upstream):

@@ -50,7 +50,7 @@ async def send(calling: Calling, *targets: Target, method: bytes = b"POST"):
     def outgoing(_: Target) -> Outgoing:
         return Outgoing(method, ASKED.replace(b"POST", method), b"{}", coded=False, rest=None)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         try:
             answer, _ = await calling.upstreams.send(targets, outgoing, record, lambda *_: None)
         except (UpstreamUnavailable, UpstreamTimeout) as error:

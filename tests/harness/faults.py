@@ -33,7 +33,7 @@ def running(config: str, data: Path, environment: dict[str, str] | None = None) 
     gate = run_gate(config, data=data, command=UP, extra_environment=environment)
     try:
         until((gate.data / "local.json").exists, "the gateway does not say how it is reached")
-        until(lambda: asked(gate, "/api/v1/status", token(gate)).status == 200, "the office does not answer", 30)
+        until(lambda: asked(gate, "/api/v1/status", token(gate)).status == 200, "the office does not answer", 60)
         yield gate
     finally:
         gate.stop()
@@ -49,7 +49,7 @@ def processes(gate: Gate, kind: str) -> list[int]:
     return found
 
 
-def asked(gate: Gate, path: str, token: str | None = None, *, patience: float = 10, method: str = "GET") -> Answer:
+def asked(gate: Gate, path: str, token: str | None = None, *, patience: float = 30, method: str = "GET") -> Answer:
     """Ask the gateway for one of its own pages."""
     key = f"authorization: Bearer {token}\r\n" if token else ""
     with RawClient(gate.address) as client:

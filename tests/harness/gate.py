@@ -15,7 +15,7 @@ from tests.harness.messages import Ended
 from tests.harness.wire import until
 
 ROOT = Path(__file__).resolve().parents[2]
-START = 30.0
+START = 60.0
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -82,7 +82,7 @@ class Gate:
         if self.alive:
             self.terminate()
         try:
-            self.process.wait(15)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()
 

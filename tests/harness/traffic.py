@@ -52,7 +52,7 @@ class Traffic:
         with self._lock:
             return {call for call, got in self.answered.items() if got == status}
 
-    def more(self, calls: int, patience: float = 30) -> set[str]:
+    def more(self, calls: int, patience: float = 60) -> set[str]:
         """Wait for so many more answers, and return their calls."""
         with self._lock:
             before = set(self.answered)
@@ -103,7 +103,7 @@ def recorded_once(records: Records, calls: set[str], patience: float = 60) -> No
     assert {call: count for call, count in found.items() if count > 1} == {}
 
 
-def settles(holds: Callable[[], bool], what: str, patience: float = 10) -> None:
+def settles(holds: Callable[[], bool], what: str, patience: float = 30) -> None:
     """Wait until `holds`, where something may refuse connections meanwhile."""
 
     def tried() -> bool:

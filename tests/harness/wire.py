@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tests.harness.messages import Ended
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 PORTION = 1 << 18
 
 

@@ -280,3 +280,27 @@ def test_no_usage_object_raises(raw):
     usage = usage_of(raw)
 
     assert (usage is None) == (not isinstance(raw, dict) or not raw)
+
+
+COUNT = st.none() | st.integers(-1, 40) | st.booleans() | st.sampled_from([2.0, 2.5, "3", 2**53, 2**53 + 1, 2**70])
+PLAIN = st.fixed_dictionaries(
+    {"prompt_tokens": st.integers(0, 20) | COUNT, "completion_tokens": st.integers(0, 20) | COUNT},
+    optional={
+        "total_tokens": st.integers(0, 40) | COUNT,
+        "prompt_tokens_details": st.none()
+        | st.dictionaries(st.sampled_from(["cached_tokens", "audio_tokens", "image_tokens"]), COUNT),
+        "completion_tokens_details": st.none()
+        | st.dictionaries(st.sampled_from(["reasoning_tokens", "audio_tokens", "accepted_prediction_tokens"]), COUNT),
+    },
+)
+
+
+@given(PLAIN, st.booleans())
+def test_usage_without_anything_odd_means_the_same_whichever_way_it_is_read(raw, summed):
+    if summed and type(raw["prompt_tokens"]) is int and type(raw["completion_tokens"]) is int:
+        raw = {**raw, "total_tokens": raw["prompt_tokens"] + raw["completion_tokens"]}
+    quick, searching = usage_of(raw, tier="flex"), usage_of({**raw, "a field of another provider": None}, tier="flex")
+
+    assert quick is not None
+    assert searching is not None
+    assert dataclasses.replace(quick, raw=None) == dataclasses.replace(searching, raw=None)

@@ -206,3 +206,48 @@ def test_what_cannot_even_be_unpacked_is_recorded():
     call = call_of(exchange(b'{"model":"m"}', b"{}", response_headers=((None, None),)))
 
     assert (call.operation, call.outcome, call.notes) == ("chat", "ok", ("could not be read: TypeError",))
+
+
+# what need not be stored beside the bodies
+
+ANSWER = {"id": "c1", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}}]}
+
+
+@pytest.mark.parametrize(
+    ("request_body", "answer", "is_body"),
+    [
+        (b'{"model": "m"}', json.dumps(ANSWER, indent=2).encode(), (True, True)),
+        (b"\xef\xbb\xbf" + b'{"model":"m"}', json.dumps(ANSWER).replace("Hi", "\\ud800").encode(), (False, False)),
+        (
+            json.dumps({"model": "m", "picture": "data:image/png;base64," + "A" * 3000}).encode(),
+            json.dumps({**ANSWER, "more": "data:image/png;base64," + "A" * 3000}).encode(),
+            (False, False),
+        ),
+        (
+            b'{"model":"m"}',
+            json.dumps({"choices": [{"index": 0, "logprobs": {"content": [0] * 1000}}]}).encode(),
+            (True, False),
+        ),
+        (
+            b'{"model":"m"}',
+            json.dumps({"choices": [{"index": 0, "message": {"audio": {"data": "AAAA"}}}]}).encode(),
+            (True, False),
+        ),
+    ],
+)
+def test_a_value_is_called_that_of_its_body_only_if_nothing_was_done_to_it(request_body, answer, is_body):
+    call = call_of(exchange(request_body, answer))
+
+    assert (call.input_is_body, call.output_is_body) == is_body
+    if call.output_is_body:
+        assert (call.input, call.output) == (json.loads(request_body), json.loads(answer))
+
+
+def test_what_was_within_gzip_or_streamed_is_not_called_the_bodys():
+    packed = gzip.compress(json.dumps(ANSWER).encode())
+    unpacked = call_of(exchange(b'{"model":"m"}', packed, response_headers=(("content-encoding", "gzip"),)))
+    streamed = call_of(exchange(b'{"model":"m"}', sse(chunk({"content": "Hi"})), response_headers=SSE))
+
+    assert unpacked.output == ANSWER
+    assert not unpacked.output_is_body
+    assert not streamed.output_is_body

@@ -43,18 +43,20 @@ class Store:
     def __init__(self, failures=(), refuses=lambda _span: False):
         self.spans = []
         self.contents = []
+        self.owed = {}
         self.failures = list(failures)
         self.refuses = refuses
         self.pruned = []
         self.prunes = Pruned()
 
-    def save(self, records):
+    def save(self, records, owed):
         if self.failures:
             raise self.failures.pop(0)
         if any(self.refuses(span) for span, _ in records):
             raise ValueError(SECRET)
         self.spans += [span for span, _ in records]
         self.contents += [content for _, content in records]
+        self.owed |= owed
         return len(records)
 
     def prune(self, *, content_before, spans_before, most):
@@ -62,7 +64,7 @@ class Store:
         return self.prunes
 
 
-def until(condition, seconds=10):
+def until(condition, seconds=30):
     end = time.monotonic() + seconds
     tick = threading.Event()
     while not condition():
@@ -220,10 +222,10 @@ def test_stop_ends_the_loop_after_the_batch_it_is_at():
     saving, go_on = threading.Event(), threading.Event()
 
     class Slow(Store):
-        def save(self, records):
+        def save(self, records, owed):
             saving.set()
             assert go_on.wait(10)
-            return super().save(records)
+            return super().save(records, owed)
 
     source, store = Source([exchange(0)], [exchange(1)]), Slow()
     recorder = Recorder(source, store, Policy())
@@ -253,3 +255,35 @@ def test_what_is_too_old_is_pruned_in_steps_and_sooner_while_there_is_more():
     recorder._prune_when_due()
     assert len(store.pruned) == 3
     assert recorder.progress.pruned == 1000
+
+
+def test_what_calls_owe_is_saved_with_them():
+    held, free = exchange(0), exchange(1)
+    held.opening.hold = '{"id":"its-hold","claims":[["b@requests:total",1,"requests"]]}'
+    store = Store()
+    Recorder(Source([held, free]), store, Policy()).step()
+    assert len(store.spans) == 2
+    assert list(store.owed) == [held.opening.id]
+    owed = store.owed[held.opening.id]
+    assert (owed.hold, [one.amount for one in owed.owed]) == ("its-hold", [1])
+
+
+def test_a_call_that_could_not_be_stored_whole_owes_what_it_cost():
+    held = exchange(0)
+    held.opening.hold = '{"id":"its-hold","claims":[["b@requests:total",1,"requests"]]}'
+    store = Store(refuses=lambda span: span.path != "")
+    Recorder(Source([held]), store, Policy()).step()
+    assert [span.path for span in store.spans] == [""]
+    assert list(store.owed) == [held.opening.id]
+
+
+def test_the_recorder_says_when_it_has_read_the_journal_to_its_end():
+    recorder = Recorder(Source([exchange(number) for number in range(256)], [exchange(256)]), Store(), Policy())
+    assert not recorder.progress.caught_up
+    recorder.step()
+    assert not recorder.progress.caught_up
+    recorder.step()
+    assert recorder.progress.caught_up
+    idle = Recorder(Source(), Store(), Policy())
+    idle.step()
+    assert idle.progress.caught_up

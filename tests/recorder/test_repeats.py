@@ -11,7 +11,6 @@ from recorder.apis.choices import _merged
 from recorder.apis.merging import Merger
 from recorder.apis.repeats import Repeats
 from recorder.bodies import json_of
-from recorder.streams import Event
 
 
 def chunk(delta: dict[str, Any], *, index: int = 0, **more: Any) -> bytes:
@@ -29,7 +28,7 @@ def parsed_one_by_one(stream: list[bytes]) -> dict[str, Any]:
 
 
 def merged(stream: list[bytes]) -> dict[str, Any]:
-    answer, _, _ = _merged([Event(None, data, 0) for data in stream], "chat.completion")
+    answer, _, _ = _merged(stream, "chat.completion")
     return answer
 
 
@@ -38,7 +37,7 @@ def taken(stream: list[bytes]) -> list[bool]:
     merger, repeats = Merger("chat.completion"), Repeats()
     found = []
     for data in stream:
-        found.append(repeats.took(data))
+        found.append(bool(repeats.took([data])))
         if not found[-1]:
             value = json_of(data)
             assert isinstance(value, dict)
@@ -91,7 +90,7 @@ def taken_second(stream: list[bytes]) -> bool:
     assert isinstance(value, dict)
     merger.add(value)
     repeats.learn(stream[0], value, merger)
-    return repeats.took(stream[1])
+    return bool(repeats.took(stream[1:2]))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ async def sim(clock: Clock) -> AsyncIterator[str]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Give the loop its turns until `condition` holds; fail after ten seconds."""
-    async with asyncio.timeout(10):
+    """Give the loop its turns until `condition` holds; fail after thirty seconds."""
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - what is waited for is inside asyncio's transport and sets no event
             await asyncio.sleep(0)

@@ -25,7 +25,7 @@ from storage.spans import CallQuery, SpanStore
 from tests.storage.conftest import postgres_server
 from tests.storage.samples import a_content, a_span
 
-QUICK = 0.2
+QUICK = 0.5
 
 
 @pytest.fixture

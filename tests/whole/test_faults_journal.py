@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,11 @@ from tests.harness.records import Records
 from tests.harness.steps import Script, answer
 from tests.harness.traffic import Traffic, call_once, recorded_once, settles
 from tests.harness.upstream import OK, ScriptedUpstream
+from tests.harness.wire import PATIENCE
 from tests.wire.settings import KEYS, upstream_table
 
 pytestmark = pytest.mark.slow
 SIZE = 200_000
-BACK = 5.0
 BARRIER_MS = 100
 
 
@@ -59,18 +58,15 @@ def test_on_a_full_disk_calls_go_on_and_bodies_are_shed(megabytes: int, upstream
             # Where there is no ballast to give up, nothing can be written: this is more than may wait in memory.
             traffic.more(450, 60)
             assert (set(traffic.statuses), traffic.failed) == ({200}, [])
-            assert max(traffic.seconds) < 2
+            assert max(traffic.seconds) < PATIENCE / 3
             assert json.loads(asked(gate, "/readyz").body.data)["ready"] is True
-        room = time.monotonic()
         upstream.plan(answer(OK))
         recorded_once(records, traffic.ids())
         assert counted(gate, "faregate_journal_shed_bodies_total") > 0
         settles(
             lambda: records.one(call_once(gate.address).header("x-faregate-call"))["content"] == "full",
             "bodies are not kept again",
-            BACK,
         )
-        assert time.monotonic() - room < 3 * BACK
         assert counted(gate, "faregate_journal_lost_records_total") == 0
 
 
@@ -84,7 +80,7 @@ def test_on_a_full_disk_calls_are_refused_where_that_is_set(megabytes: int, upst
                 refused = _refused(gate)
                 assert json.loads(asked(gate, "/readyz").body.data)["ready"] is False
             seen = len(traffic.ids())
-            settles(lambda: len(traffic.ids()) > seen, "calls are not served again", BACK)
+            settles(lambda: len(traffic.ids()) > seen, "calls are not served again")
             upstream.plan(answer(OK))
         assert refused.header("x-should-retry") == "true"
         error = json.loads(refused.body.data)["error"]
@@ -113,7 +109,7 @@ def test_a_slow_disk_delays_the_first_byte_by_no_more_than_the_barrier(config: s
             traffic.more(40)
             usual = sorted(traffic.seconds)
             before = counted(gate, "faregate_record_barrier_timeouts_total")
-            with injected(pid, "fsync,fdatasync:delay_enter=700000", tmp_path / "strace.log"):
+            with injected(pid, "fsync,fdatasync:delay_enter=3000000", tmp_path / "strace.log"):
                 begun = len(traffic.seconds)
                 traffic.more(60)
                 slow = sorted(traffic.seconds[begun:])
@@ -121,8 +117,8 @@ def test_a_slow_disk_delays_the_first_byte_by_no_more_than_the_barrier(config: s
             traffic.more(10)
         assert (set(traffic.statuses), traffic.failed) == ({200}, [])
         # The median shows that calls met the barrier; none waited for the disk itself.
-        assert slow[len(slow) // 2] < usual[len(usual) // 2] + BARRIER_MS / 1000 + 0.1
-        assert slow[-1] < 0.6
+        assert slow[len(slow) // 2] < usual[len(usual) // 2] + BARRIER_MS / 1000 + 1
+        assert slow[-1] < 3
         recorded_once(records, traffic.ids())
 
 
@@ -132,6 +128,8 @@ def test_a_slow_disk_delays_the_first_byte_by_no_more_than_the_barrier(config: s
 def test_a_disk_that_fails_leaves_nothing_unanswered_and_nothing_unrecorded(
     calls: str, error: str, config: str, tmp_path: Path
 ) -> None:
+    # A barrier so long that whoever is not let go when the disk fails is not answered in time.
+    config = config.replace(f"barrier_ms = {BARRIER_MS}", "barrier_ms = 60000")
     with running(config, tmp_path) as gate, Records(gate) as records:
         (pid,) = processes(gate, "gate")
         with Traffic(gate.address) as traffic:
@@ -143,7 +141,7 @@ def test_a_disk_that_fails_leaves_nothing_unanswered_and_nothing_unrecorded(
                 assert counted(gate, "faregate_journal_disk_errors_total") > 0
             traffic.more(10)
         assert (set(traffic.statuses), traffic.failed) == ({200}, [])
-        assert meanwhile[-1] < 0.6
+        assert meanwhile[-1] < PATIENCE / 3
         recorded_once(records, traffic.ids())
         assert counted(gate, "faregate_journal_lost_records_total") == 0
 

@@ -91,11 +91,10 @@ def test_the_stores_disk_is_slow(config: str, tmp_path: Path) -> None:
         with Traffic(gate.address) as traffic:
             recorded_once(records, traffic.more(10))
             (office,) = processes(gate, "office")
-            with injected(office, "fsync,fdatasync:delay_enter=500000", tmp_path / "strace.log"):
+            with injected(office, "fsync,fdatasync:delay_enter=2000000", tmp_path / "strace.log"):
                 before = len(traffic.seconds)
                 traffic.more(100)
                 meanwhile = sorted(traffic.seconds[before:])
         assert (set(traffic.statuses), traffic.failed) == ({200}, [])
-        assert meanwhile[len(meanwhile) // 2] < 0.1
-        assert meanwhile[-1] < 0.5
+        assert meanwhile[-1] < 2  # nobody waited for a sync of the store
         recorded_once(records, traffic.ids())

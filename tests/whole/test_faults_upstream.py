@@ -15,11 +15,13 @@ from tests.harness.records import Records
 from tests.harness.steps import AwaitClosed, Close, Flood, ReadBody, Reset, Script, Send, Signal, answer
 from tests.harness.traffic import BODY, Traffic, recorded_once
 from tests.harness.upstream import OK, ScriptedUpstream
+from tests.harness.wire import until
 from tests.whole.load import DELTA, HEAD, STREAM, call_in
 from tests.wire.settings import HASTY, KEYS, MANAGED, POOL, upstream_table
 
 KEY = b"Bearer " + MANAGED.encode()
 UNREACHABLE = 'connect = "1s", first_byte = "30s", idle = "30s"'
+SOON, LIMITS = 5.0, 10.0  # without a time limit; when a limit of one second is over, not one of thirty
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +63,16 @@ NEVER: Script = (ReadBody(), AwaitClosed())
 FAILED: Script = answer(b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\n{}")
 LIMITED: Script = answer(b"HTTP/1.1 429 Slow\r\nContent-Length: 2\r\nRetry-After: 1\r\n\r\n{}")
 BEFORE_THE_FIRST_BYTE = {
-    "refused": (b"/gone/v1", (), 502, [None], 1),
-    "never connected": (b"/full/v1", (), 504, [None], 3),
-    "reset": (b"/openai/v1", ((ReadBody(), Reset()),), 502, [None], 1),
-    "closed": (b"/openai/v1", ((ReadBody(), Close()),), 502, [None], 1),
-    "half a head": (b"/openai/v1", ((ReadBody(), Send(b"HTTP/1.1 200 OK\r\nContent-"), Close()),), 502, [None], 1),
-    "no HTTP": (b"/openai/v1", ((ReadBody(), Send(b"SSH-2.0-x\r\n\r\n"), Close()),), 502, [None], 1),
-    "silent": (b"/hasty/v1", (NEVER,), 504, [None], 3),
-    "all of a pool": (b"/pool-0/v1", ((ReadBody(), Reset()), NEVER, (ReadBody(), Reset())), 502, [None, None, None], 3),
-    "the last of a pool answers": (b"/pool-1/v1", (FAILED, (ReadBody(), Reset()), answer(OK)), 200, [500, None, 200], 1),
-    "the last of a pool fails": (b"/pool-2/v1", (LIMITED, (ReadBody(), Reset()), FAILED), 500, [429, None, 500], 1),
+    "refused": (b"/gone/v1", (), 502, [None], SOON),
+    "never connected": (b"/full/v1", (), 504, [None], LIMITS),
+    "reset": (b"/openai/v1", ((ReadBody(), Reset()),), 502, [None], SOON),
+    "closed": (b"/openai/v1", ((ReadBody(), Close()),), 502, [None], SOON),
+    "half a head": (b"/openai/v1", ((ReadBody(), Send(b"HTTP/1.1 200 OK\r\nContent-"), Close()),), 502, [None], SOON),
+    "no HTTP": (b"/openai/v1", ((ReadBody(), Send(b"SSH-2.0-x\r\n\r\n"), Close()),), 502, [None], SOON),
+    "silent": (b"/hasty/v1", (NEVER,), 504, [None], LIMITS),
+    "all of a pool": (b"/pool-0/v1", ((ReadBody(), Reset()), NEVER, (ReadBody(), Reset())), 502, [None, None, None], LIMITS),
+    "the last of a pool answers": (b"/pool-1/v1", (FAILED, (ReadBody(), Reset()), answer(OK)), 200, [500, None, 200], SOON),
+    "the last of a pool fails": (b"/pool-2/v1", (LIMITED, (ReadBody(), Reset()), FAILED), 500, [429, None, 500], SOON),
 }
 
 
@@ -128,7 +130,7 @@ def test_silence_in_mid_stream_ends_as_a_cut(whole_gate: tuple[Gate, Records], u
     got, seconds = call(gate, b"/hasty/v1", STREAM)
     assert (got.status, got.body.data) == (200, 3 * DELTA)
     assert got.body.ending in {"closed", "reset"}
-    assert seconds < 3
+    assert seconds < LIMITS
     assert records.one(got.header("x-faregate-call"))["outcome"] == "error"
 
 
@@ -147,7 +149,7 @@ def test_a_caller_that_leaves_a_stream_is_recorded_with_what_was_produced(
     record = records.one(number)
     assert (record["outcome"], record["status"], record["response_bytes"]) == ("cancelled", 200, 3 * len(DELTA))
     assert record["output"]["choices"][0]["message"]["content"] == "word word word "
-    assert upstream.received[0].link.ended is not None
+    until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
 
 
 def test_a_caller_that_leaves_before_the_first_byte_is_recorded(
@@ -174,7 +176,7 @@ def test_a_large_answer_leaves_a_connection_that_the_next_call_can_use(
     body = b'"' + b"x" * 400_000 + b'"'
     upstream.plan(answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)))
     with Traffic(gate.address, threads=4, pause=0.001) as traffic:
-        traffic.more(60, patience=12)
+        traffic.more(60)
     assert (set(traffic.statuses), traffic.failed) == ({200}, [])
     recorded_once(records, traffic.ids())
 

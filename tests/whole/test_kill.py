@@ -16,7 +16,7 @@ from tests.harness.wire import until
 from tests.whole.load import Callers, Seen, slow_stream, stream_once
 
 pytestmark = pytest.mark.slow
-KILLS = 12
+KILLS = 6  # more of one gateway only wait longer and longer for its pauses between starts
 STREAMS = 40
 
 
@@ -46,9 +46,17 @@ def pause_at_random(rng: random.Random) -> None:
     threading.Event().wait(rng.uniform(0.05, 0.9))
 
 
-@pytest.mark.parametrize("kinds", [("gate",), ("office",), ("gate", "office")], ids=["gate", "office", "both"])
-def test_no_answer_that_began_is_without_a_record(kinds: tuple[str, ...], whole: Gate, upstream: ScriptedUpstream) -> None:
-    seen = seen_while_killing(whole, upstream, kinds, KILLS // len(kinds))
+# The barrier is longer than any stall of this machine's disk: that an answer begins without its record after 50 ms is not what is looked at here.
+@pytest.mark.parametrize("whole", ["[record]\nbarrier_ms = 5000\n"], indirect=True, ids=["patient"])
+@pytest.mark.parametrize(
+    ("kinds", "seed"),
+    [(("gate",), 1), (("gate",), 2), (("office",), 3), (("office",), 4), (("gate", "office"), 5)],
+    ids=["gate", "gate again", "office", "office again", "both"],
+)
+def test_no_answer_that_began_is_without_a_record(
+    kinds: tuple[str, ...], seed: int, whole: Gate, upstream: ScriptedUpstream
+) -> None:
+    seen = seen_while_killing(whole, upstream, kinds, seed)
     with Records(whole) as records:
         assert records.missing(seen.begun) == set()
         stored = list(records.all())
@@ -59,9 +67,9 @@ def test_no_answer_that_began_is_without_a_record(kinds: tuple[str, ...], whole:
         assert any(record["outcome"] == "interrupted" for record in stored)
 
 
-@pytest.mark.parametrize("whole", ['[record]\nbarrier = "exact"\nbarrier_ms = 5000\n'], indirect=True)
+@pytest.mark.parametrize("whole", ['[record]\nbarrier = "exact"\nbarrier_ms = 5000\n'], indirect=True, ids=["patient"])
 def test_with_an_exact_barrier_an_answer_that_ended_has_its_whole_record(whole: Gate, upstream: ScriptedUpstream) -> None:
-    seen = seen_while_killing(whole, upstream, ("gate",), KILLS // 2)
+    seen = seen_while_killing(whole, upstream, ("gate",), 6)
     with Records(whole) as records:
         assert records.missing(seen.begun) == set()
         stored = {record["id"]: record for record in records.all()}
@@ -69,12 +77,12 @@ def test_with_an_exact_barrier_an_answer_that_ended_has_its_whole_record(whole: 
     assert {stored[call]["outcome"] for call in seen.complete} == {"ok"}
 
 
-def seen_while_killing(whole: Gate, upstream: ScriptedUpstream, kinds: tuple[str, ...], rounds: int) -> Seen:
+def seen_while_killing(whole: Gate, upstream: ScriptedUpstream, kinds: tuple[str, ...], seed: int) -> Seen:
     """Call on and on while processes of these kinds are killed at random times; return what the callers saw."""
-    rng = random.Random(20260701)
+    rng = random.Random(seed)
     upstream.plan(slow_stream(20, 0.03))
     callers = Callers(STREAMS, lambda seen: stream_once(whole.address, seen))
-    for number in range(rounds):
+    for number in range(KILLS):
         begun = len(callers.seen.begun)
         until(lambda begun=begun: len(callers.seen.begun) > begun + 10, f"no calls are served: {whole.said()[-2000:]}", 60)
         pause_at_random(rng)

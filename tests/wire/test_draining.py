@@ -11,7 +11,7 @@ from tests.harness.gate import run_gate
 from tests.harness.messages import Ended
 from tests.harness.steps import Await, ReadBody, Send, Signal
 from tests.harness.upstream import ScriptedUpstream
-from tests.harness.wire import until
+from tests.harness.wire import PATIENCE, until
 from tests.wire.settings import for_wire
 
 STREAM = b'{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true}}'
@@ -29,7 +29,7 @@ def test_running_streams_finish_and_new_calls_are_told_to_come_back(
             running.send(request(body=STREAM))
             running.until_got(b"first")
             gate.terminate()
-            until(lambda: _told_to_come_back(gate.address), "new calls are still taken, or refused without a word")
+            until(lambda: _told_to_come_back(gate.address, 0.3), "new calls are still taken, or refused without a word")
             before = len(upstream.received)
             assert _told_to_come_back(gate.address)
             assert gate.alive
@@ -43,11 +43,11 @@ def test_running_streams_finish_and_new_calls_are_told_to_come_back(
         gate.stop()
 
 
-def _told_to_come_back(address: tuple[str, int]) -> bool:
+def _told_to_come_back(address: tuple[str, int], patience: float = PATIENCE) -> bool:
     try:
         with RawClient(address) as client:
             client.send(request(body=b'{"model":"gpt-4o"}'))
-            answer = client.answer(patience=2)
+            answer = client.answer(patience=patience)
     except (OSError, Ended):
         return False
     if answer.status != 503:
@@ -60,5 +60,5 @@ def test_a_gate_with_nothing_to_do_stops_at_once(upstream: ScriptedUpstream, tmp
     gate = run_gate(for_wire(upstream.port), data=tmp_path)
     with RawClient(gate.address):
         gate.terminate()
-        until(lambda: not gate.alive, "the gate does not stop", 5)
+        until(lambda: not gate.alive, "the gate does not stop", 15)  # a drain would take 20 s
     assert gate.process.returncode == 0

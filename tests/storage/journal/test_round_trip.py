@@ -20,6 +20,7 @@ from tests.storage.journal.calls import (
     read_all,
     segments,
     synced,
+    until,
 )
 
 
@@ -242,6 +243,27 @@ async def test_everybody_who_waits_is_woken(tmp_path):
         assert writer.synced == tickets[-1] == 500
         await synced(writer, tickets[0])
         assert writer.counters.unsynced_waits == 0
+
+
+async def test_a_commit_that_ends_while_others_are_woken_wakes_its_own(tmp_path):
+    def write_at_once() -> int:
+        opening, body = an_opening(), bytes(2 * MEBIBYTE)  # too much to wait for a timer
+        return writer.closed(opening, a_closing(opening, response=body), [], [body])
+
+    class Slow(asyncio.Future):
+        def set_result(self, result):
+            ticket = write_at_once()
+            until(lambda: writer.synced >= ticket)
+            super().set_result(result)
+
+    async with a_writer(tmp_path) as writer:
+        first, second = Slow(), asyncio.get_running_loop().create_future()
+        ticket = write_at_once()
+        writer.when_synced(ticket, first)
+        until(lambda: writer.synced >= ticket)
+        writer.when_synced(writer.opened(an_opening()), second)
+        await asyncio.wait_for(second, 30)
+        assert first.done()
 
 
 async def test_a_waiter_that_gave_up_is_left_alone(tmp_path):

@@ -1,0 +1,118 @@
+"""The budgets of this gate: those of the settings, and those that the office writes into a file. Like the keys, a snapshot that is swapped whole."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from domain.budgets import Budget, Subject, Window, WindowRule
+from domain.keys import ApiKey
+from domain.ledger import Claim
+from domain.matching import could_match, member_of, shown_name
+from domain.windows import claim_on, window_of
+from storage.budget_file import load_budgets
+
+MOST_PLANS = 4096
+
+
+@dataclass(slots=True)
+class Applied:
+    """A budget as it applies to one call: whose sum counts (None: there is one), and the window."""
+
+    budget: Budget
+    member: str | None
+    window: Window
+
+    @property
+    def limit(self) -> int:
+        """The limit in this window."""
+        return self.budget.limit_at(self.window.start)
+
+    @property
+    def name(self) -> str:
+        """How a refusal calls it."""
+        return shown_name(self.budget, self.member or "")
+
+    def claim(self, amount: int, *, limit: int | None) -> Claim:
+        """Return a claim of `amount` on it."""
+        return claim_on(self.budget, self.member, self.window, amount, limit=limit)
+
+
+class Budgets:
+    """All budgets, and which of them a call falls under."""
+
+    def __init__(self, path: Path, own: Iterable[Budget]) -> None:
+        """Read budgets from the file at `path`, beside `own` ones of the settings."""
+        self._path = path
+        self._own = tuple(own)
+        self._seen: tuple[int, int, int] | None = None
+        self._all: tuple[Budget, ...] = ()
+        self._plans: dict[str, tuple[ApiKey, tuple[Budget, ...]]] = {}
+        self._windows: dict[WindowRule, Window] = {}
+        self.refresh()
+
+    @property
+    def all(self) -> tuple[Budget, ...]:
+        """Every budget."""
+        return self._all
+
+    def refresh(self) -> bool:
+        """Read the file again if it has changed; return whether it had.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is not a file of budgets. The last ones stay, until it changes again.
+
+        """
+        try:
+            stat = os.stat(self._path)  # noqa: PTH116 - four times a second
+            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        except FileNotFoundError:
+            seen = (0, 0, 0)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        # What the settings say stays, even where the file is broken when the gate starts.
+        self._all = self._all or self._own
+        self._all = _together(self._own, load_budgets(self._path))
+        self._plans = {}
+        self._windows = {}
+        return True
+
+    def of_key(self, key: ApiKey) -> tuple[Budget, ...]:
+        """Return the budgets that some call of `key` could fall under."""
+        if not self._all:
+            return ()
+        known = self._plans.get(key.id)
+        if known is not None and known[0] is key:
+            return known[1]
+        if len(self._plans) >= MOST_PLANS:
+            self._plans = {}
+        found = tuple(one for one in self._all if could_match(one, key=key.name, project=key.project))
+        self._plans[key.id] = (key, found)
+        return found
+
+    def applied(self, budgets: Iterable[Budget], subject: Subject, now: float) -> list[Applied]:
+        """Return those of `budgets` that a call falls under, in the order in which every gate claims them."""
+        found = []
+        for budget in budgets:
+            member = member_of(budget.scope, subject)
+            if member is not None:
+                found.append(Applied(budget, member or None, self._window(budget.window, now)))
+        if len(found) > 1:
+            found.sort(key=lambda one: (one.budget.id, one.member or ""))
+        return found
+
+    def _window(self, rule: WindowRule, now: float) -> Window:
+        """Return the window around `now`; working one out costs much more than looking it up."""
+        known = self._windows.get(rule)
+        if known is None or now < known.start or (known.end is not None and now >= known.end):
+            known = self._windows[rule] = window_of(rule, now)
+        return known
+
+
+def _together(own: Iterable[Budget], written: Iterable[Budget]) -> tuple[Budget, ...]:
+    """Return the settings' budgets, with what the office added to their limits for a time, and those of the store."""
+    found = {budget.id: budget for budget in written}
+    ours = {budget.id: replace(budget, raises=found[budget.id].raises) if budget.id in found else budget for budget in own}
+    return *ours.values(), *(budget for budget in found.values() if budget.origin == "database" and budget.id not in ours)

@@ -1,0 +1,139 @@
+"""A call that wants to be sent, and what is held for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from domain.budgets import Unit
+from domain.exchange import Labels
+from domain.holds import hold_text
+from domain.keys import ApiKey
+from domain.ledger import Claim, Standing
+from domain.upstreams import Upstream
+from gateway.budgets import Applied
+from gateway.clamping import Clamp
+from gateway.engine import Header
+from gateway.pace import Permit
+from gateway.peek import Edit
+from gateway.refusals import CLAMPED, REMAINING, WARNING, remaining_text, warning_text
+from pricing.bounds import ATTO_PER_NANO, Bound, Requested
+
+SLICE_TOKENS = 1000
+PastCost = Callable[[str, str | None], int | None]
+
+
+@dataclass(slots=True)
+class Asking:
+    """A call that wants to be sent.
+
+    `path` is the one at the upstream, `whole` says whether `body` is all of the body, and `length` is what the head told of it.
+    """
+
+    id: str
+    key: ApiKey
+    labels: Labels
+    upstream: Upstream
+    model: str | None
+    method: bytes
+    path: bytes
+    body: bytes
+    whole: bool = True
+    length: int | None = None
+    stream: bool | None = None
+    websocket: bool = False
+
+
+@dataclass(slots=True)
+class Holding:
+    """What is held for one call. `made` are the claims as they were made. `edits` lower its output where a budget clamps; `text` is for the journal (`Opening.hold`)."""
+
+    id: str
+    key: ApiKey
+    requested: Requested
+    bound: Bound
+    model: str | None
+    applied: list[Applied] = field(default_factory=list)
+    amounts: list[int] = field(default_factory=list)
+    standings: tuple[Standing, ...] = ()
+    clamp: Clamp | None = None
+    edits: tuple[Edit, ...] = ()
+    permit: Permit | None = None
+    stream: bool | None = None
+    made: list[Claim] = field(default_factory=list)
+    held: bool = False
+    emergency: bool = False
+    earlier: list[int] = field(default_factory=list)
+    free_of_limits: set[str] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        """Return the hold's name. One that was made while the ledger was away has another, since the ledger may still give the first back."""
+        return f"{self.id}-away" if self.emergency else self.id
+
+    @property
+    def text(self) -> str | None:
+        """Return what the journal keeps of the hold; None where no budget matches."""
+        if not self.applied:
+            return None
+        return hold_text(self.name, self.made or self.claims(), [one.budget.unit for one in self.applied])
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """Return the names of the fields that were changed."""
+        return () if self.clamp is None else (self.clamp.shown,)
+
+    @property
+    def metered(self) -> bool:
+        """Whether a stream must be watched, because less is held than it may cost."""
+        return any(self._short(place) for place in range(len(self.applied)))
+
+    def claims(self, *, limited: bool = True) -> list[Claim]:
+        """Return the claims as they are held now; with `limited` False, such as nothing refuses."""
+        return [
+            one.claim(amount, limit=self._limit(one) if limited else None)
+            for one, amount in zip(self.applied, self.amounts, strict=True)
+        ]
+
+    def _limit(self, one: Applied) -> int | None:
+        return None if one.budget.mode == "soft" or one.budget.id in self.free_of_limits else one.limit
+
+    def headers(self) -> list[Header]:
+        """Return our headers for the answer: what remains, which thresholds are passed, and what was clamped."""
+        if not self.applied:
+            return []
+        both = list(zip(self.applied, self.standings, strict=False))
+        texts = {
+            REMAINING: remaining_text(both),
+            WARNING: warning_text(both) or None,
+            CLAMPED: None if self.clamp is None else f"{self.clamp.shown}={self.clamp.most}",
+        }
+        return [(name.encode(), text.encode("latin-1", "replace")) for name, text in texts.items() if text is not None]
+
+    def more_amounts(self, tokens: int) -> list[int]:
+        """Return what to add to each claim for `tokens` more of output: nothing where all that the call can cost is held already."""
+        more = {"usd": -(-tokens * self.bound.output_atto // ATTO_PER_NANO), "tokens": tokens, "requests": 0}
+        added = []
+        for place, one in enumerate(self.applied):
+            most, wanted = self._most(one.budget.unit), more[one.budget.unit]
+            left = wanted if most is None else min(wanted, most - self._for_this_try(place))
+            added.append(left if self._short(place) else 0)
+        return added
+
+    def enough_for(self, tokens: int) -> bool:
+        """Return whether what is held covers the input and so much output."""
+        needed = {"usd": self.bound.slice_nano(tokens), "tokens": self.bound.input_tokens + tokens, "requests": 0}
+        places = range(len(self.applied))
+        return all(self._for_this_try(place) >= needed[self.applied[place].budget.unit] for place in places if self._short(place))
+
+    def _short(self, place: int) -> bool:
+        """Return whether less is held on a budget than the call may cost, and is to be topped up."""
+        budget = self.applied[place].budget
+        if budget.mode != "balanced" or budget.unit == "requests":
+            return False
+        most = self._most(budget.unit)
+        return most is None or self._for_this_try(place) < most
+
+    def _most(self, unit: Unit) -> int | None:
+        return self.bound.nano if unit == "usd" else self.bound.tokens
+
+    def _for_this_try(self, place: int) -> int:
+        return self.amounts[place] - (self.earlier[place] if self.earlier else 0)

@@ -1,0 +1,39 @@
+"""What such calls cost before, as the gate knows it: a file that the office writes."""
+
+import os
+from pathlib import Path
+
+from storage.past_costs import PastCosts, load_past_costs
+
+
+class Lookup:
+    """Says what the last calls of a key with a model cost at most, but for one in a hundred."""
+
+    def __init__(self, path: Path) -> None:
+        """Look into the file at `path`; it is read by `refresh`."""
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._costs: PastCosts = {}
+
+    def refresh(self) -> bool:
+        """Read the file again if it has changed; return whether it had.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no such file. What was known stays.
+
+        """
+        try:
+            stat = os.stat(self._path)  # noqa: PTH116 - four times a second
+            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        except FileNotFoundError:
+            return False
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        self._costs = load_past_costs(self._path)
+        return True
+
+    def __call__(self, key: str, model: str | None) -> int | None:
+        """Return nano-USD, None where too few calls are known."""
+        return self._costs.get((key, model or ""))

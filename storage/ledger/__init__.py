@@ -1,0 +1,59 @@
+"""The ledger: in memory, in an SQLite file for one machine, in Redis for many.
+
+Here is what composition roots need. Redis' client is an extra and not small, so it is imported only where a Redis is configured.
+"""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage.ledger.sqlite import SqliteHolding, SqliteSettling
+
+if TYPE_CHECKING:
+    from storage.ledger.redis import RedisHolding, RedisSettling
+
+__all__ = ["SqliteHolding", "SqliteSettling", "begin_ledger", "open_ledger", "open_settling_ledger"]
+_MISSING = "a ledger in Redis needs one more package: pip install 'faregate[redis]'"
+
+
+def open_ledger(path: Path, redis_url: str | None = None) -> "SqliteHolding | RedisHolding":
+    """Return the ledger as a gate uses it: in Redis, or in the SQLite file at `path`. Nothing is connected yet; `await ledger.close()` at the end.
+
+    Raises:
+        ValueError: the URL is not one of Redis, or its client is not installed.
+    """
+    if redis_url is None:
+        return SqliteHolding(path)
+    try:
+        from storage.ledger.redis import RedisHolding  # noqa: PLC0415 - see above
+    except ModuleNotFoundError:
+        raise ValueError(_MISSING) from None
+    return RedisHolding(redis_url)
+
+
+def open_settling_ledger(path: Path, redis_url: str | None = None) -> "SqliteSettling | RedisSettling":
+    """Return the ledger as the office uses it. Nothing is connected yet; `ledger.close()` at the end.
+
+    Raises:
+        ValueError: the URL is not one of Redis, or its client is not installed.
+    """
+    if redis_url is None:
+        return SqliteSettling(path)
+    try:
+        from storage.ledger.redis import RedisSettling  # noqa: PLC0415 - see above
+    except ModuleNotFoundError:
+        raise ValueError(_MISSING) from None
+    return RedisSettling(redis_url)
+
+
+def begin_ledger(path: Path) -> None:
+    """Make an empty SQLite ledger where there is none: for a folder in which nothing was ever recorded, so that the first call need not wait for an office.
+
+    Raises:
+        LedgerUnavailable: it cannot be made.
+    """
+    ledger = SqliteSettling(path)
+    try:
+        ledger.rebuild([], {}, now=time.time(), lease=0)
+    finally:
+        ledger.close()

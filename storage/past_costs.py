@@ -1,0 +1,38 @@
+"""What calls cost lately, by key and model: a file that the office writes now and then, and that the gate reads.
+
+One of a hundred calls cost more than the number here; it says how much a budget that is not strict holds for the next one.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from storage.folder import write_private
+
+_decode = msgspec.json.Decoder(list[tuple[str, str, int]]).decode
+PastCosts = Mapping[tuple[str, str], int]
+
+
+def save_past_costs(path: Path, costs: PastCosts) -> None:
+    """Replace the file by `costs`, in nano-USD by the id of a key and the name of a model.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_private(path, msgspec.json.encode([(key, model, nano) for (key, model), nano in costs.items()]))
+
+
+def load_past_costs(path: Path) -> PastCosts:
+    """Return what the file says; nothing if there is none yet.
+
+    Raises:
+        ValueError: the file is not one that `save_past_costs` wrote.
+    """
+    try:
+        return {(key, model): nano for key, model, nano in _decode(path.read_bytes())}
+    except FileNotFoundError:
+        return {}
+    except msgspec.MsgspecError as error:
+        message = f"{path} cannot be read as costs: {error}"
+        raise ValueError(message) from error

@@ -1,0 +1,89 @@
+"""What a finished call owes: the truth in each budget's unit, rounded up; where nobody knows it, the hold."""
+
+import pytest
+
+from domain.calls import Usage
+from domain.exchange import Closing, Exchange, Labels, Opening
+from domain.holds import HeldClaim, Owed, Settlement, hold_text
+from domain.ledger import Claim
+from recorder.owing import settlement_of
+from tests.storage.samples import a_span
+
+CLAIMS = [Claim("usd", 900, 1000), Claim("tokens", 5000, None), Claim("requests", 1, 10)]
+UNITS = ["usd", "tokens", "requests"]
+
+
+def exchange(*, hold: str | None = None, closed: bool = True, ending: str = "complete", status: int = 200, sent: bool = True):
+    text = hold_text("call-1-away", CLAIMS, UNITS) if hold is None else hold
+    opening = Opening("call-1", 1, "POST", "/v1/x", "openai", "openai", "k", "ci", "default", Labels(), hold=text)
+    closing = Closing(2, ending, status, (), (), (), 0, 0, sent_us=5 if sent else None) if closed else None
+    return Exchange(opening, closing, b"", b"")
+
+
+def owed(exchange: Exchange, **span) -> list[tuple[int, bool]]:
+    found = settlement_of(exchange, a_span(id="call-1", **span))
+    assert found is not None
+    assert found.hold == "call-1-away"
+    return [(one.amount, one.at_hold) for one in found.owed]
+
+
+def test_a_call_without_a_hold_owes_nothing() -> None:
+    call = exchange()
+    call.opening.hold = None
+    assert settlement_of(call, a_span()) is None
+
+
+def test_a_call_owes_its_cost_rounded_up_its_tokens_and_one_request() -> None:
+    assert owed(exchange(), cost=333_001) == [(334, False), (1280, False), (1, False)]
+    assert owed(exchange(), cost=333_000) == [(333, False), (1280, False), (1, False)]
+    assert owed(exchange(), cost=1) == [(1, False), (1280, False), (1, False)]
+    assert owed(exchange(), cost=0, cost_status="free") == [(0, False), (1280, False), (1, False)]
+
+
+def test_the_claims_keep_their_order_and_their_counters() -> None:
+    found = settlement_of(exchange(), a_span(cost=5000))
+    assert found == Settlement(
+        "call-1-away",
+        (
+            Owed(HeldClaim("usd", 900, "usd", 1000), 5),
+            Owed(HeldClaim("tokens", 5000, "tokens"), 1280),
+            Owed(HeldClaim("requests", 1, "requests", 10), 1),
+        ),
+    )
+
+
+def test_what_is_unknown_is_owed_at_the_hold() -> None:
+    assert owed(exchange(), cost=None, cost_status="unknown") == [(900, True), (1280, False), (1, False)]
+    assert owed(exchange(), cost=None, cost_status="unknown", usage=None) == [(900, True), (5000, True), (1, False)]
+    assert owed(exchange(), cost=None, cost_status="unknown", usage=Usage()) == [(900, True), (5000, True), (1, False)]
+
+
+def test_a_call_that_was_interrupted_with_its_gate_owes_its_hold_whatever_was_seen_of_it() -> None:
+    assert owed(exchange(closed=False), outcome="interrupted", cost=10) == [(900, True), (5000, True), (1, True)]
+
+
+@pytest.mark.parametrize(("ending", "sent"), [("refused", False), ("refused", True), ("failed", False)])
+def test_a_call_that_was_never_sent_owes_nothing(ending: str, sent: bool) -> None:
+    found = owed(exchange(ending=ending, sent=sent), outcome="error", cost=None, cost_status="none", usage=None)
+    assert found == [(0, False), (0, False), (0, False)]
+
+
+def test_a_call_that_was_sent_and_failed_owes_its_hold_and_the_request() -> None:
+    found = owed(exchange(ending="failed"), outcome="error", status=None, cost=None, cost_status="unknown", usage=None)
+    assert found == [(900, True), (5000, True), (1, False)]
+
+
+def test_a_call_that_the_upstream_turned_down_owes_the_request_alone() -> None:
+    found = owed(exchange(status=429), outcome="error", status=429, cost=None, cost_status="unknown", usage=None)
+    assert found == [(0, False), (0, False), (1, False)]
+    billed = owed(exchange(status=500), outcome="error", status=500, cost=None, cost_status="unknown")
+    assert billed == [(900, True), (1280, False), (1, False)]
+
+
+def test_what_is_never_billed_owes_no_money_and_no_tokens() -> None:
+    assert owed(exchange(), cost=None, cost_status="none", usage=None) == [(0, False), (0, False), (1, False)]
+
+
+def test_a_hold_that_cannot_be_read_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    assert settlement_of(exchange(hold="{"), a_span(id="call-1")) is None
+    assert "call-1" in caplog.text

@@ -1,0 +1,232 @@
+"""The Redis ledger when Redis is paused, killed, emptied or slow: unavailable within milliseconds, and whole again without a restart."""
+
+import asyncio
+from contextlib import asynccontextmanager, closing
+
+import pytest
+import redis
+
+from domain.ledger import Claim, Held, LedgerLost, LedgerUnavailable, Refused, Standing
+from storage.ledger import begin_ledger, open_ledger, open_settling_ledger
+from storage.ledger.redis import RedisHolding, RedisSettling
+from storage.ledger.redis_client import DEADLINE, FIRST_PROBE, LAST_PROBE, AsyncRedis, WaitingRedis
+from tests.storage.ledger.conftest import LEASE, NOW, PATIENT, RedisServer, a_claim
+
+TIME = {"now": NOW, "lease": LEASE}
+COUNTER = "b1@usd:total"
+
+
+class Naps:
+    """Sleeps of the probe: each ends when the test says so."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+        self._go_on = asyncio.Semaphore(0)
+        self.begun = asyncio.Semaphore(0)
+
+    async def __call__(self, seconds: float) -> None:
+        self.taken.append(seconds)
+        self.begun.release()
+        await self._go_on.acquire()
+
+    async def end_one(self) -> None:
+        self._go_on.release()
+        await self.begun.acquire()
+
+    def end_all(self) -> None:
+        for _ in range(10_000):
+            self._go_on.release()
+
+
+@asynccontextmanager
+async def gate_of(url: str, **values):
+    gate = RedisHolding(url, own_clock=False, **values)
+    yield gate
+    await gate.close()
+
+
+def office_of(url: str) -> RedisSettling:
+    office = RedisSettling(url, deadline=PATIENT, own_clock=False)
+    office.rebuild([], {}, **TIME)
+    return office
+
+
+def test_the_deadlines_are_milliseconds_and_there_are_no_retries() -> None:
+    """Redis' own client would wait for 5 s, ten times."""
+    waiting, gate = WaitingRedis("redis://localhost:1"), AsyncRedis("redis://localhost:1")
+    for pool in (waiting._client.connection_pool, gate._client.connection_pool):
+        settings = pool.connection_kwargs
+        assert (settings["socket_timeout"], settings["socket_connect_timeout"]) == (DEADLINE, DEADLINE)
+        assert settings["retry"]._retries == 0
+    assert DEADLINE <= 0.05
+    assert gate._client.connection_pool.timeout == DEADLINE
+
+
+async def test_a_hold_is_one_round_trip(redis_server: RedisServer) -> None:
+    with closing(office_of(redis_server.url)), redis.Redis.from_url(redis_server.url) as watcher:
+        async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+            await gate.hold("first", [a_claim(1)], **TIME)
+            before = watcher.info("commandstats")
+            for number in range(5):
+                await gate.hold(str(number), [a_claim(1), a_claim(1, "key"), a_claim(1, "all")], **TIME)
+            after = watcher.info("commandstats")
+            sent = watcher.info("stats")
+    assert after["cmdstat_evalsha"]["calls"] - before["cmdstat_evalsha"]["calls"] == 5
+    assert after.get("cmdstat_eval", {"calls": 0}) == before.get("cmdstat_eval", {"calls": 0})
+    assert sent["total_connections_received"] <= 6
+
+
+async def test_a_redis_that_is_paused_fails_once_by_its_deadline_and_then_at_once(redis_server: RedisServer) -> None:
+    naps = Naps()
+    with closing(office_of(redis_server.url)) as office:
+        async with gate_of(redis_server.url, sleep=naps) as gate, gate_of(redis_server.url, deadline=PATIENT) as patient:
+            await patient.hold("one", [a_claim(1)], **TIME)
+            redis_server.pause()
+            with pytest.raises(LedgerUnavailable, match="does not answer: "):
+                await gate.hold("two", [a_claim(1)], **TIME)
+            for number in range(100):
+                with pytest.raises(LedgerUnavailable, match="asked again and again"):
+                    await gate.hold(f"more-{number}", [a_claim(1)], **TIME)
+            with pytest.raises(LedgerUnavailable, match="asked again and again"):
+                await gate.release("one", now=NOW)
+            await naps.begun.acquire()
+            for _ in range(7):
+                await naps.end_one()
+            assert naps.taken[:3] == [FIRST_PROBE, FIRST_PROBE * 2, FIRST_PROBE * 4]
+            assert naps.taken[-1] == LAST_PROBE
+            redis_server.resume()
+            naps.end_all()
+            await gate._redis._probing
+            assert not gate._redis.is_open
+            # What was to be released meanwhile is, and what may have been held stays out.
+            assert office.held(["one", "two"]) == {}
+            with pytest.raises(LedgerUnavailable, match="released before"):
+                await patient.hold("two", [a_claim(1)], **TIME)
+            assert isinstance(await patient.hold("three", [a_claim(1)], **TIME), Held)
+            assert office.standings([COUNTER]) == {COUNTER: Standing(0, 1)}
+
+
+async def test_a_hold_whose_caller_left_while_redis_was_paused_is_given_back(redis_server: RedisServer) -> None:
+    with closing(office_of(redis_server.url)) as office:
+        async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+            await gate.hold("one", [a_claim(1)], **TIME)
+            redis_server.pause()
+            leaving = asyncio.create_task(gate.hold("two", [a_claim(50)], **TIME))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+            redis_server.resume()
+            await gate._release_uncertain()
+            assert set(office.held(["one", "two"])) == {"one"}
+            assert office.standings([COUNTER]) == {COUNTER: Standing(0, 1)}
+
+
+async def test_a_redis_that_was_killed_is_lost_when_it_is_back(redis_server: RedisServer) -> None:
+    with closing(office_of(redis_server.url)) as office:
+        async with gate_of(redis_server.url, deadline=PATIENT, sleep=lambda _seconds: asyncio.sleep(0.001)) as gate:
+            await gate.hold("one", [a_claim(1)], **TIME)
+            redis_server.kill()
+            with pytest.raises(LedgerUnavailable):
+                await gate.hold("two", [a_claim(1)], **TIME)
+            with pytest.raises(LedgerUnavailable):
+                office.settle({"one": [1]}, now=NOW)
+            redis_server.start()
+            await gate._redis._probing
+            for _ in range(2):
+                with pytest.raises(LedgerLost):
+                    await gate.hold("three", [a_claim(1)], **TIME)
+            with pytest.raises(LedgerLost):
+                office.settle({"one": [1]}, now=NOW)
+            assert office.rebuild([a_claim(70)], {"one": [a_claim(1)]}, **TIME)
+            assert await gate.hold("four", [a_claim(1)], **TIME) == Held((Standing(70, 2),))
+
+
+async def test_an_emptied_redis_refuses_everybody_until_it_is_made_anew(redis_server: RedisServer) -> None:
+    with closing(office_of(redis_server.url)) as office:
+        async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+            await gate.hold("one", [a_claim(60)], **TIME)
+            redis_server.empty()
+            for name in ("two", "three"):
+                with pytest.raises(LedgerLost):
+                    await gate.hold(name, [a_claim(60)], **TIME)
+            assert not gate._redis.is_open
+            office.rebuild([a_claim(30)], {"one": [a_claim(60)]}, **TIME)
+            assert await gate.hold("four", [a_claim(11)], **TIME) == Refused(a_claim(11), Standing(30, 60))
+            await gate.resume("one", [a_claim(65)], **TIME)
+            assert office.standings([COUNTER]) == {COUNTER: Standing(30, 65)}
+
+
+async def test_a_redis_that_lost_only_its_mark_is_swept_and_made_anew(redis_server: RedisServer) -> None:
+    with closing(office_of(redis_server.url)) as office, redis.Redis.from_url(redis_server.url) as other:
+        async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+            await gate.hold("old", [a_claim(60)], **TIME)
+            other.set("somebody-elses", "1")
+            other.delete("{faregate}:epoch")
+            office.rebuild([a_claim(30)], {}, **TIME)
+            assert office.standings([COUNTER]) == {COUNTER: Standing(30, 0)}
+            assert office.held(["old"]) == {}
+            assert other.get("somebody-elses") == b"1"
+
+
+async def test_leases_run_by_the_clock_of_redis(redis_server: RedisServer) -> None:
+    with closing(RedisSettling(redis_server.url, deadline=PATIENT)) as office:
+        office.rebuild([], {}, **TIME)
+        gate = RedisHolding(redis_server.url, deadline=PATIENT)
+        await gate.hold("long", [a_claim(1)], now=0, lease=3600)
+        await gate.hold("over", [a_claim(1)], now=NOW, lease=-1)
+        assert office.expire(now=0) == ["over"]
+        await gate.close()
+
+
+async def test_redis_forgets_counters_by_itself(redis_server: RedisServer) -> None:
+    with closing(office_of(redis_server.url)) as office, redis.Redis.from_url(redis_server.url) as other:
+        async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+            ends = int(NOW) + 500
+            claims = [a_claim(1, "window", forget_at=ends), a_claim(1, "total")]
+            claims.append(Claim("rolling", 1, None, ends, 3600, 100))
+            await gate.hold("one", claims, now=NOW, lease=1)
+            office.expire(now=NOW + 2)
+            later = Claim("rolling", 1, None, ends + 60, 3600, 101)
+            await gate.hold("two", [later], **TIME)
+            # Redis 6 has no command that tells the time itself.
+            left = {name: other.pttl("{faregate}:c:" + name) for name in ("window", "total", "rolling")}
+            seconds = other.time()[0]
+            assert left["total"] == -1
+            assert abs(left["window"] / 1000 + seconds - ends) < 30
+            assert abs(left["rolling"] / 1000 + seconds - ends - 60) < 30
+            charged = other.pttl("{faregate}:h:one") / 1000 + seconds
+            assert charged > ends
+            await gate.release("never came", now=NOW)
+            assert 0 < other.pttl("{faregate}:h:never came") <= 3_600_000
+            assert office.forget(now=NOW) == 0
+
+
+async def test_limits_beyond_what_lua_counts_exactly_are_refused(redis_server: RedisServer) -> None:
+    async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+        with pytest.raises(ValueError, match="9000000000000000"):
+            await gate.hold("one", [a_claim(1, limit=9 * 10**15 + 1)], **TIME)
+
+
+async def test_all_keys_are_in_one_slot_of_a_cluster(redis_server: RedisServer) -> None:
+    with closing(office_of(redis_server.url)) as office, redis.Redis.from_url(redis_server.url) as other:
+        async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+            await gate.hold("one", [a_claim(1), a_claim(1, "{another}tag")], **TIME)
+            office.charge("entry", [a_claim(1)], now=NOW)
+            assert {key.partition(b":")[0] for key in other.keys("*")} == {b"{faregate}"}
+
+
+def test_opening_a_ledger_names_what_is_missing_or_wrong(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="redis://"):
+        open_ledger(tmp_path / "ledger.db", "http://nothing")
+    assert isinstance(open_settling_ledger(tmp_path / "ledger.db", "redis://localhost:1"), RedisSettling)
+    monkeypatch.setitem(__import__("sys").modules, "storage.ledger.redis", None)
+    for opening in (open_ledger, open_settling_ledger):
+        with pytest.raises(ValueError, match=r"pip install 'faregate\[redis\]'"):
+            opening(tmp_path / "ledger.db", "redis://localhost:1")
+
+
+def test_a_ledger_in_a_file_needs_no_redis(tmp_path) -> None:
+    begin_ledger(tmp_path / "ledger.db")
+    with closing(open_settling_ledger(tmp_path / "ledger.db")) as office:
+        assert office.standings([COUNTER]) == {}
