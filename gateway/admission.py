@@ -127,5 +127,6 @@ class Admission:
             clock=time.time,
             count=self._counted,
             past_cost=self._past,
-            emergency=Emergency(self._name),
+            # A file does not go away as a network does; a slice would only be missing from what is left.
+            emergency=None if places.redis_url is None else Emergency(self._name),
         )

@@ -61,13 +61,15 @@ class Bounding:
         return known
 
     def _looked_up(self, requested: Requested, upstream: Upstream, model: str, key: ApiKey, now: float) -> _Known:
-        if upstream.scheme == "sim":
-            return _Known(NOTHING_TO_PAY, (None, MOST_SIMULATED), now + FRESH_SECONDS)
         cards: dict[str, PriceCard] = {}
         for at in (now, now + AHEAD_SECONDS):
             nanoseconds = int(at * NANOSECONDS)
             for card in self._cards_at(requested, upstream, model, key, nanoseconds):
                 cards[card.ref] = card
+        if upstream.scheme == "sim":
+            # Free, unless the operator gave it a price of his own.
+            tariff = tariff_of(requested, cards.values()) if cards else NOTHING_TO_PAY
+            return _Known(tariff, (None, MOST_SIMULATED), now + FRESH_SECONDS)
         return _Known(
             tariff_of(requested, cards.values()),
             limits_of(self._book.snapshot, upstream.name, upstream.host, model),

@@ -40,6 +40,7 @@ from recorder.budget_warnings import Warner
 from recorder.estimating import Estimator
 from recorder.interpret import call_of
 from recorder.price_audit import Auditor
+from recorder.past_costs import PastCosts
 from recorder.price_refresh import PriceRefresh
 from recorder.pricing import Pricer
 from recorder.recorder import Policy, Recorder
@@ -54,6 +55,7 @@ from storage.folder import DataFolder
 from storage.journal import JournalInUse, JournalReader
 from storage.keys import KeyStore
 from storage.ledger import open_settling_ledger
+from storage.past_costs import save_past_costs
 from storage.prices import PriceStore
 from storage.sessions import SessionStore
 from storage.spans import SpanStore
@@ -144,6 +146,8 @@ class Office:
                 prices=self._price_desk(),
             )
         )
+        self._past_costs = PastCosts()
+        self._past_costs_at = 0.0
         self._started_at = time.time()
         self._threads = [
             threading.Thread(target=self._record, name="recorder", daemon=True),
@@ -244,8 +248,21 @@ class Office:
 
     def _recorded(self, spans: Sequence[Span]) -> None:
         self._keys_in_use.see(spans)
+        self._past_costs.note(spans)
+        self._publish_past_costs()
         self.settling.wake()
         self.live.wake_from_thread()
+
+    def _publish_past_costs(self) -> None:
+        """Tell the gate now and then what calls cost lately. In the recorder's thread, as what is noted."""
+        now = time.monotonic()
+        if not self._past_costs.changed or now < self._past_costs_at:
+            return
+        self._past_costs_at = now + PUBLISH_SECONDS
+        try:
+            save_past_costs(self.folder.past_costs, self._past_costs.known())
+        except OSError as error:
+            log.warning("What calls cost lately could not be written for the gate: %s", error.strerror)
 
     def _record(self) -> None:
         if self.watch.bring_up():

@@ -128,9 +128,9 @@ class Proxy:
             ending = "client_gone"
             raise
         finally:
-            record.close(ending, None if error is None else OwnError(error.type, error.code, error.message))
             if call is not None and call.holding is not None and self._admission is not None:
                 self._admission.holdings.end(call.holding, sent=record.opened, output_tokens=call.metered_tokens)
+            record.close(ending, None if error is None else OwnError(error.type, error.code, error.message))
         return ending, record.status
 
     # Admit
@@ -297,7 +297,7 @@ class Proxy:
             call.plan.path,
             target.upstream,
             target.credential,
-            uncompressed=call.ask_usage,
+            uncompressed=call.ask_usage or (call.holding is not None and call.holding.metered),
             upgrade=caller.upgrade,
         )
         if after:

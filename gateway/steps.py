@@ -88,14 +88,7 @@ class Steps:
 
     def begin(self) -> None:
         """Go on until the coroutine waits for something, or ends."""
-        self._inside, self._signal = True, None
-        try:
-            wanted = self._coroutine.send(None)
-        except (StopIteration, asyncio.CancelledError):
-            return
-        finally:
-            self._inside = False
-        self._wait_for(wanted)
+        self._go_on(None)
 
     def cancel(self) -> None:
         """Raise CancelledError where the coroutine waits."""
@@ -104,16 +97,21 @@ class Steps:
         elif self._inside:
             self._cancelled = True
         elif self._signal is not None:
-            signal, self._signal = self._signal, None
-            signal.waiter = None
-            self._inside = True
-            try:
-                wanted = self._coroutine.throw(asyncio.CancelledError())
-            except (StopIteration, asyncio.CancelledError):
-                return
-            finally:
-                self._inside = False
-            self._wait_for(wanted)
+            self._signal.waiter = None
+            self._go_on(asyncio.CancelledError())
+
+    def _go_on(self, error: BaseException | None) -> None:
+        self._inside, self._signal = True, None
+        try:
+            wanted = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
+        except (StopIteration, asyncio.CancelledError):
+            return
+        except Exception as bug:  # noqa: BLE001 - whoever gave the signal must go on
+            self._loop.call_exception_handler({"message": "a call ended with an error that nobody handled", "exception": bug})
+            return
+        finally:
+            self._inside = False
+        self._wait_for(wanted)
 
     def _wait_for(self, wanted: Any) -> None:
         if type(wanted) is Signal:

@@ -159,10 +159,12 @@ def _cost(exchange: Exchange, call: Call, upstream: str, price: Price | None) ->
     """Return what a call cost: nothing where nothing was sent, or the provider refused it; what is not known is unknown, not free."""
     if not _billable(exchange, call):
         return Cost("none")
+    cost = None if price is None else price(exchange, call, upstream)
     if upstream == SIMULATED:
-        return Cost("free", 0)
-    if price is not None:
-        return price(exchange, call, upstream)
+        # Free, unless the operator gave it a price of his own: to try budgets out without an account.
+        return cost if cost is not None and cost.pico is not None else Cost("free", 0)
+    if cost is not None:
+        return cost
     reported = None if call.usage is None else call.usage.reported_cost
     return Cost("unknown") if reported is None else Cost("reported", reported)
 

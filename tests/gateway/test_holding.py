@@ -436,12 +436,12 @@ def test_a_caller_that_leaves_while_the_ledger_is_asked_leaves_nothing_held():
         made = house(budget(), ledger=Slow())
         asking = asyncio.ensure_future(made.holdings.admit(made.asking()))
         await asyncio.sleep(0)
-        held = len(made.ledger._holds)  # noqa: SLF001 - nothing else shows it
+        held = len(made.ledger._holds)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         await made.holdings.settled()
-        return held, len(made.ledger._holds), made.holdings.open  # noqa: SLF001 - as above
+        return held, len(made.ledger._holds), made.holdings.open
 
     assert run(story()) == (1, 0, 0)
 

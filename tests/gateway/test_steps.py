@@ -163,6 +163,19 @@ async def test_what_catches_the_cancelling_may_wait_once_more():
     assert run.did == ["tidied"]
 
 
+async def test_a_bug_in_one_call_does_not_reach_whoever_gave_the_signal():
+    async def work(run):
+        await signal
+        raise ValueError("a bug")
+
+    run = Run(work)
+    signal = run.signal()
+    run.loop.set_exception_handler(lambda _, context: run.did.append(str(context["exception"])))
+    run.steps.begin()
+    signal.set_result(None)
+    assert run.did == ["a bug"]
+
+
 async def test_a_task_can_wait_for_a_signal_and_be_cancelled_at_it():
     signal, other = Signal(asyncio.get_running_loop()), Signal(asyncio.get_running_loop())
 

@@ -175,6 +175,13 @@ def test_the_simulated_upstream_is_free_whatever_it_tells():
     assert (span.cost, span.cost_status) == (0, "free")
 
 
+def test_the_simulated_upstream_costs_what_the_operator_says_if_he_does():
+    mine = Override(id="mine", rates={"input": 10**18, "output": 0}, upstream="sim")
+    pricer = Pricer(lambda: BOOK.with_overrides([mine]), HOSTS)
+    span = recorded({"id": "c1", "model": "echo", "choices": [], "usage": chat(1_000, 1)}, upstream="sim", pricer=pricer)
+    assert (span.cost, span.cost_status) == (10**9, "exact")
+
+
 def test_the_operators_price_for_a_key_counts_for_that_key():
     mine = Override(id="mine", rates={"input": 10**18, "output": 0}, key="ci")
     pricer = Pricer(lambda: BOOK.with_overrides([mine]), HOSTS)
