@@ -17,6 +17,8 @@ from bench.tools import PROXY_CPU, Address, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "fg-" + "bench0" * 8
+# Of a key with a budget that is never spent.
+CAPPED = "fg-" + "capped" * 8
 _PATIENCE = 60.0
 
 
@@ -32,7 +34,13 @@ def environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if not name.startswith("FAREGATE_") and not name.endswith("_API_KEY")
     }
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**kept, "PYTHONPATH": path, "BENCH_KEY": KEY, "BENCH_UPSTREAM_SECRET": "of-the-simulated-provider"}
+    return {
+        **kept,
+        "PYTHONPATH": path,
+        "BENCH_KEY": KEY,
+        "BENCH_CAPPED": CAPPED,
+        "BENCH_UPSTREAM_SECRET": "of-the-simulated-provider",
+    }
 
 
 def settings_text(mock_port: int, *, secure: tuple[int, Path] | None, barrier: str = "begin") -> str:
@@ -44,7 +52,8 @@ def settings_text(mock_port: int, *, secure: tuple[int, Path] | None, barrier: s
     plain = f"http://127.0.0.1:{mock_port}"
     return "\n".join(
         [
-            f'[record]\nbarrier = "{barrier}"\n[keys.bench]\nsecret = "${{BENCH_KEY}}"\n',
+            f'[record]\nbarrier = "{barrier}"\n[keys.bench]\nsecret = "${{BENCH_KEY}}"\n[keys.capped]\nsecret = "${{BENCH_CAPPED}}"\n',
+            '[[budgets]]\nscope = "key:capped"\nlimit_usd = "1000000"\nwindow = "month"\nmode = "strict"\n',
             upstream("openai", plain, 'usage_in_streams = "leave"'),
             upstream("asking", plain, 'usage_in_streams = "ask"'),
             upstream("secure", f"https://127.0.0.1:{secure[0]}", f'usage_in_streams = "leave"\nca_file = "{secure[1]}"')
@@ -87,9 +96,9 @@ class Faregate:
             raise Gone(f"gate and office should run, but: {found}")
         return {**found, "supervisor": self._process.pid}
 
-    def address(self, upstream: str | None = None) -> Address:
+    def address(self, upstream: str | None = None, key: str = KEY) -> Address:
         """Return where to call: `/v1`, or one upstream by name."""
-        return Address(self._port, (f"/{upstream}" if upstream else "") + "/v1/chat/completions", KEY)
+        return Address(self._port, (f"/{upstream}" if upstream else "") + "/v1/chat/completions", key)
 
     def check(self) -> None:
         """Raise Gone if a process was started anew: what was measured then means nothing."""

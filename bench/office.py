@@ -216,6 +216,22 @@ class Steps:
         return cost
 
 
+def pricing_us(calls: int = 20_000) -> float:
+    """Return the CPU microseconds of pricing one chat call, the least of several rounds."""
+    book = PriceBook.packaged()
+    pricer = Pricer(lambda: book, {"openai": "api.openai.com/v1"})
+    begun, answer = opening(), plain()
+    exchange = Exchange(begun, closing(begun, answer, 0), request(stream=False), answer.body)
+    call = call_of(exchange)
+    spent = []
+    for _ in range(ROUNDS):
+        began = time.thread_time_ns()
+        for _ in range(calls):
+            pricer.of_call(exchange, call, "openai")
+        spent.append((time.thread_time_ns() - began) / calls / 1e3)
+    return min(spent)
+
+
 def measured(answer: Answer, calls: int) -> dict[str, float]:
     """Return CPU microseconds for one call, by step."""
     with tempfile.TemporaryDirectory(prefix="faregate-bench-") as folder:

@@ -27,6 +27,8 @@ USUAL: dict[str, Scenario] = {
     "paced": scenarios.paced,
     "latency": scenarios.latency,
     "throughput": scenarios.throughput,
+    "budget": scenarios.budget,
+    "pricing": scenarios.pricing,
 }
 NAMES = ("start", *FRESH, *USUAL, "slope", "off")
 

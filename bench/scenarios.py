@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import office
 from bench.figures import Figure
-from bench.gateway import Faregate, help_cpu_seconds, start_seconds
+from bench.gateway import CAPPED, KEY, Faregate, help_cpu_seconds, start_seconds
 from bench.processes import Memory, memory
 from bench.tools import Address, Work
 from bench.windows import Bench, Round, middle, office_apart, percentile
@@ -30,6 +31,23 @@ def _ratios(name: str, unit: str, rounds: Sequence[Round], goals: tuple[float | 
 def plain(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
     """Plain calls, 32 at a time."""
     yield from _ratios("plain", "call", bench.compare(faregate, Work(bench.seconds)), (4, 7))
+
+
+def budget(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
+    """Plain calls of a key under a strict budget, in turn with those of a key without: what holding costs the gate."""
+    added = []
+    for _ in range(bench.rounds):
+        without, under = (middle(bench.compare(faregate, Work(bench.seconds), key=key)) for key in (KEY, CAPPED))
+        added.append(under.parts["gate"] - without.parts["gate"])
+    yield Figure(
+        "plain, under one budget: CPU that the gate adds", median(added), "µs", 60, note=f"without {without.parts['gate']:.0f}"
+    )
+
+
+def pricing(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
+    """A chat call's price by a warm card, as the office works it out."""
+    del bench, faregate
+    yield Figure("pricing a call in the office, warm card", office.pricing_us(), "µs", 10)
 
 
 def plain_without_barrier(bench: Bench, faregate: Faregate) -> Iterator[Figure]:

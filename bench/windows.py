@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.gateway import Faregate
+from bench.gateway import KEY, Faregate
 from bench.processes import Gone, Tree, real_time, threads_of
 from bench.tools import LOAD_CPU, PROXY_CPU, Address, Load, LoadFailed, Mock, Nginx, Work
 
@@ -66,20 +66,22 @@ class Bench:
         """Whether there is time for what is only for information."""
         return self.rounds > 1
 
-    def call(self, faregate: Faregate, work: Work, upstream: str | None = None) -> dict[str, Any]:
+    def call(self, faregate: Faregate, work: Work, upstream: str | None = None, key: str = KEY) -> dict[str, Any]:
         """Send calls through Faregate."""
-        result = self.load.run(faregate.address(upstream), work)
+        result = self.load.run(faregate.address(upstream, key), work)
         self.made += result["calls"]
         return result
 
-    def compare(self, faregate: Faregate, work: Work, *, upstream: str | None = None, secure: bool = False) -> list[Round]:
+    def compare(
+        self, faregate: Faregate, work: Work, *, upstream: str | None = None, key: str = KEY, secure: bool = False
+    ) -> list[Round]:
         """Return what a call (or a chunk) costs, round by round."""
-        self.call(faregate, Work(0.3, work.connections, None, work.chunks), upstream)
+        self.call(faregate, Work(0.3, work.connections, None, work.chunks), upstream, key)
         faregate.tree.wait_until_quiet()
         rounds = []
         for _ in range(self.rounds):
             before = self._nginx_window(work, secure=secure)
-            parts, own = self._our_window(faregate, upstream, work)
+            parts, own = self._our_window(faregate, faregate.address(upstream, key), work)
             self.made += own["calls"]
             faregate.check()
             windows = [*before, *self._nginx_window(work, secure=secure)]
@@ -88,9 +90,9 @@ class Bench:
             rounds.append(Round(Cost(nginx, parts), own, [result for _, result in windows]))
         return rounds
 
-    def _our_window(self, faregate: Faregate, upstream: str | None, work: Work) -> tuple[dict[str, float], dict[str, Any]]:
+    def _our_window(self, faregate: Faregate, address: Address, work: Work) -> tuple[dict[str, float], dict[str, Any]]:
         try:
-            return self._window(faregate.tree, faregate.address(upstream), work)
+            return self._window(faregate.tree, address, work)
         except LoadFailed as error:
             raise LoadFailed(f"through Faregate: {error}; it said: {faregate.said()}") from error
 

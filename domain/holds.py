@@ -6,6 +6,8 @@ Compact JSON: `{"id": hold, "claims": [[counter, amount, unit, limit, forget_at,
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, cast
 
 from domain.budgets import Unit
@@ -13,7 +15,6 @@ from domain.ledger import Claim
 
 _UNITS = ("usd", "tokens", "requests")
 _DEFAULTS: tuple[Any, ...] = (None, None, 0, 0)
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,18 @@ class Settlement:
 
 def hold_text(hold: str, claims: Sequence[Claim], units: Sequence[Unit]) -> str:
     """Return the text of a hold; `units` are those of the claims' budgets, in the same order."""
-    return _encode({"id": hold, "claims": [_shortest(claim, unit) for claim, unit in zip(claims, units, strict=True)]})
+    # Put together by hand: this is made while an app waits, and an encoder costs several times as much.
+    return f'{{"id":{_quoted(hold)},"claims":[{",".join(starmap(_shortest, zip(claims, units, strict=True)))}]}}'
 
 
-def _shortest(claim: Claim, unit: Unit) -> list[Any]:
+def _shortest(claim: Claim, unit: Unit) -> str:
     """Return a claim without the defaults at its end."""
-    values = [claim.counter, claim.amount, unit, claim.limit, claim.forget_at, claim.rolling, claim.part]
-    return values if claim.rolling else values[:5]
+    rest = f",{claim.rolling},{claim.part}" if claim.rolling else ""
+    return f'[{_quoted(claim.counter)},{claim.amount},"{unit}",{_or_null(claim.limit)},{_or_null(claim.forget_at)}{rest}]'
+
+
+def _or_null(value: int | None) -> str:
+    return "null" if value is None else str(value)
 
 
 def read_hold(text: str) -> Hold:

@@ -330,7 +330,7 @@ class Holdings:
             answer = await self._ledger.top_up(holding.name, more, now=now, lease=LEASE_SECONDS)
             if isinstance(answer, Refused) and not answer.claim.amount and answer.standing == NOTHING:
                 # It is no longer known as open: the ledger was away, or lost what it knew.
-                await self._ledger.resume(holding.name, holding.claims(limited=False), now=now, lease=LEASE_SECONDS)
+                await self._ledger.resume(holding.name, holding.claims(), now=now, lease=LEASE_SECONDS)
                 answer = await self._ledger.top_up(holding.name, more, now=now, lease=LEASE_SECONDS)
         except LedgerUnavailable as error:
             self._more_without_ledger(holding, more, error)

@@ -39,8 +39,8 @@ from pricing.tokens.encodings import Encodings
 from recorder.budget_warnings import Warner
 from recorder.estimating import Estimator
 from recorder.interpret import call_of
-from recorder.price_audit import Auditor
 from recorder.past_costs import PastCosts
+from recorder.price_audit import Auditor
 from recorder.price_refresh import PriceRefresh
 from recorder.pricing import Pricer
 from recorder.recorder import Policy, Recorder

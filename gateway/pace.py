@@ -202,7 +202,10 @@ class Pace:
         """
         names: Sequence[str] = list(self._places)
         if self._shared is not None and names:
-            await self._shared.renew(names, now=now, lease=LEASE_SECONDS)
+            for lost in await self._shared.renew(names, now=now, lease=LEASE_SECONDS):
+                place = self._places.get(lost)
+                if place is not None:
+                    await self._shared.resume(lost, [place], now=now, lease=LEASE_SECONDS)
 
 
 def _claim(key: ApiKey, unit: str, amount: int, limit: int, *, seconds: int, now: float) -> Claim:  # noqa: PLR0913 - a claim has them all

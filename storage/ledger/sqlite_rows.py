@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import starmap
 
+import msgspec
+
 from domain.ledger import Claim, Refused, Standing
 
 # Remade: open, and made by an office that knows nothing of top-ups.
@@ -13,7 +15,7 @@ CHANGE_CELL = """INSERT INTO cells (counter, part, settled, charged, held, rolli
     ON CONFLICT (counter, part) DO UPDATE SET settled = settled + excluded.settled, charged = charged + excluded.charged, held = held + excluded.held
     RETURNING settled + charged, held"""
 _LIVE = "SELECT coalesce(sum(settled + charged), 0), coalesce(sum(held), 0) FROM cells WHERE counter = ? AND part >= ?"
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encoder = msgspec.json.Encoder()
 
 
 class DoesNotFit(Exception):
@@ -27,7 +29,7 @@ class DoesNotFit(Exception):
 
 def claims_text(claims: Sequence[Claim]) -> str:
     """Return claims as they stand in the row of their hold."""
-    return _encode([[c.counter, c.amount, c.limit, c.forget_at, c.rolling, c.part] for c in claims])
+    return _encoder.encode([(c.counter, c.amount, c.limit, c.forget_at, c.rolling, c.part) for c in claims]).decode()
 
 
 def claims_of(text: str) -> list[Claim]:
