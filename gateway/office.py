@@ -118,6 +118,7 @@ class Office:
             price=self.pricer.of_call,
             pack=self.spans.packed,
             told=self._recorded,
+            owing=self._owing,
         )
         self.ledger = open_settling_ledger(self.folder.ledger, settings.storage.redis_url)
         self.settling = Settling(
@@ -250,8 +251,10 @@ class Office:
         self._keys_in_use.see(spans)
         self._past_costs.note(spans)
         self._publish_past_costs()
-        self.settling.wake()
         self.live.wake_from_thread()
+
+    def _owing(self) -> None:
+        self.settling.wake()
 
     def _publish_past_costs(self) -> None:
         """Tell the gate now and then what calls cost lately. In the recorder's thread, as what is noted."""

@@ -152,11 +152,14 @@ def size_in(head: bytes | memoryview, marker: bytes) -> int | None:
     return SMALLEST + int(meta) + int(request) + int(response) if found == marker else None
 
 
-def frame_in(data: memoryview) -> Frame | None:
-    """Return the record that `data` is, from its first to its last byte, or None if it is damaged."""
-    _, crc, kind, life, part, call, meta, request, _ = _WHOLE_HEAD.unpack_from(data)
-    if zlib.crc32(data[HEAD.size :]) != crc:
+def frame_in(data: memoryview, marker: bytes) -> Frame | None:
+    """Return the record that `data` begins with, or None if there is no whole one, or it is damaged."""
+    if len(data) < SMALLEST:
         return None
+    found, crc, kind, life, part, call, meta, request, response = _WHOLE_HEAD.unpack_from(data)
     meta_end = SMALLEST + meta
     request_end = meta_end + request
-    return Frame(kind, life, part, call, data[SMALLEST:meta_end], data[meta_end:request_end], data[request_end:], len(data))
+    end = request_end + response
+    if found != marker or end > len(data) or zlib.crc32(data[HEAD.size : end]) != crc:
+        return None
+    return Frame(kind, life, part, call, data[SMALLEST:meta_end], data[meta_end:request_end], data[request_end:end], end)

@@ -8,7 +8,8 @@ from pathlib import Path
 from storage.journal.frames import SMALLEST, Frame, frame_in, size_in
 from storage.journal.segments import SegmentName, segments_in
 
-WINDOW = 256 * 1024
+# How much is read at once: little at first, since mostly a few new records are looked for, and the room behind them is empty.
+FIRST_WINDOW, WINDOW = 16 * 1024, 256 * 1024
 SEARCH = 2**20
 _NOTHING = memoryview(b"")
 
@@ -26,6 +27,7 @@ class SegmentFile:
         self._file = os.open(name.path, os.O_RDONLY | os.O_CLOEXEC)
         self._start = 0
         self._window = _NOTHING
+        self._wanted = FIRST_WINDOW
 
     def close(self) -> None:
         """Close the file."""
@@ -34,6 +36,7 @@ class SegmentFile:
     def refresh(self) -> None:
         """Forget what was read of it: there may be more now."""
         self._window = _NOTHING
+        self._wanted = FIRST_WINDOW
 
     @property
     def size(self) -> int:
@@ -46,11 +49,15 @@ class SegmentFile:
 
     def frame_at(self, offset: int) -> Frame | None:
         """Return the record at `offset`, or None if there is no whole one."""
+        at = offset - self._start
+        if at >= 0 and at + SMALLEST <= len(self._window):  # nearly always
+            frame = frame_in(self._window[at:], self.name.marker)
+            if frame is not None:
+                return frame
         size = self.size_at(offset)
         if size is None:
             return None
-        data = self._bytes(offset, size)
-        return frame_in(data) if len(data) == size else None
+        return frame_in(self._bytes(offset, size), self.name.marker)
 
     def next_frame(self, offset: int) -> int | None:
         """Return where the first whole record at or after `offset` is, or None if there is none: the search behind a damaged one."""
@@ -77,7 +84,8 @@ class SegmentFile:
         at = offset - self._start
         if at < 0 or at + size > len(self._window):
             # A damaged length may ask for gigabytes; never make room for more than there is.
-            wanted = min(max(size, WINDOW), max(0, self.size - offset))
+            wanted = min(max(size, self._wanted), max(0, self.size - offset))
+            self._wanted = min(4 * self._wanted, WINDOW)
             self._window = memoryview(os.pread(self._file, wanted, offset)) if wanted > 0 else _NOTHING
             self._start, at = offset, 0
         return self._window[at : at + size]
