@@ -193,6 +193,26 @@ def _status_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
         fact=", ".join([fact if running else f"it stopped: {recorder['last_error']}", *troubles]),
         mend=None if running else "faregate up   (again)",
     )
+    yield _ledger_finding(status["ledger"])
+
+
+def _ledger_finding(ledger: Mapping[str, Any]) -> Finding:
+    error = ledger["last_error"]
+    drift = (
+        f"{ledger['drift_low']} too low and {ledger['drift_high']} too high"
+        if ledger["drift_low"] or ledger["drift_high"]
+        else "no drift"
+    )
+    compared = (
+        "not yet compared with the store" if ledger["compared_at"] is None else f"{drift} when last compared with the store"
+    )
+    fact = f"{ledger['settled']} calls settled, {compared}" if error is None else f"it does not answer: {error}"
+    return Finding(
+        "ledger",
+        ok=error is None,
+        fact=fact,
+        mend=None if error is None else "faregate config show --origin   (storage.redis_url)",
+    )
 
 
 def _models_status(upstream: Upstream, credential: str) -> tuple[int, float | None]:

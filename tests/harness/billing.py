@@ -242,12 +242,12 @@ class BillingProvider:
         self.orders: dict[int, Order] = {}
         self.tries: dict[int, Tries] = {}
         self.unknown: list[bytes] = []
-        self.accepted = asyncio.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.port = 0
+        self._listening, self._stopping = threading.Event(), asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._listening.wait(30)
 
     def take(self, orders: list[Order]) -> None:
         """Know these orders, and forget those before, with what was charged."""
@@ -256,13 +256,18 @@ class BillingProvider:
         self.tries = {order.number: Tries() for order in orders}
 
     def close(self) -> None:
-        """Stop."""
-        self._loop.call_soon_threadsafe(self._server.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        """Stop, and close all connections."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(30)
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
+        self.port = server.sockets[0].getsockname()[1]
+        self._listening.set()
+        await self._stopping.wait()
+        server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -272,7 +277,7 @@ class BillingProvider:
                 body = await reader.readexactly(int(length[1])) if length is not None else b""
                 if not await self._answer(head, body, reader, writer):
                     return
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return
         finally:
             writer.close()

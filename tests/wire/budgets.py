@@ -6,6 +6,8 @@ from typing import Any
 
 from domain.prices import ATTO_PER_USD, Override
 from pricing.published import FILE, published_text
+from storage.folder import DataFolder
+from storage.ledger.sqlite import SqliteSettling
 from tests.harness.client import Answer, RawClient
 from tests.harness.compare import request
 from tests.harness.gate import Gate
@@ -33,9 +35,8 @@ KEYS: dict[str, dict[str, Any]] = {
         "plenty": {"limit": 100_000},
         "warned": {"limit": 1_100, "mode": "soft"},
         "clamped": {"limit": 700, "clamp": True},
-        "clamped-first": {"limit": 700, "clamp": True},
         "clamped-gemini": {"limit": 700, "clamp": True},
-        "clamped-stream": {"limit": 700, "clamp": True},
+        "clamped-stream": {"limit": 10_000_000, "clamp": True},
         "nothing": {"limit": 0},
         "nothing-by-tokens": {"limit_tokens": 0},
         "calls": {"limit_requests": 2},
@@ -96,10 +97,13 @@ def _budget(name: str, fields: dict[str, Any]) -> str:
     return f'[[budgets]]\nscope = "key:{name}"\nwindow = "total"\n{lines}'
 
 
-def publish_prices(data: Path) -> None:
-    """Write the prices as the office does."""
+def prepare(data: Path) -> None:
+    """Write the prices, and make an empty ledger, as an office does; none runs here."""
     data.mkdir(mode=0o700, exist_ok=True)
     (data / FILE).write_bytes(published_text(None, PRICES))
+    ledger = SqliteSettling(DataFolder(data).ledger)
+    assert ledger.rebuild([], {}, now=0.0, lease=0.0)
+    ledger.close()
 
 
 def chat(most: int | None = 450, *, length: int = LENGTH, **fields: Any) -> bytes:

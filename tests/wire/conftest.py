@@ -7,7 +7,7 @@ import pytest
 
 from tests.harness.gate import Gate, run_gate
 from tests.harness.upstream import ScriptedUpstream
-from tests.wire.budgets import for_budgets, publish_prices
+from tests.wire.budgets import for_budgets, prepare
 from tests.wire.settings import for_wire, save_stored_keys
 
 
@@ -54,7 +54,7 @@ def running_exact(
 
 
 def _with_budgets(upstream: ScriptedUpstream, folder: Path, *, asgi: bool, extra: str = "") -> Iterator[Gate]:
-    publish_prices(folder / "data")
+    prepare(folder / "data")
     gate = run_gate(for_budgets(upstream.port, extra), asgi=asgi, data=folder)
     yield gate
     gate.stop()
