@@ -14,6 +14,7 @@ from domain.errors import InvalidRequest
 LABELS = b"/@"
 LONGEST_KEPT = 512
 _SUSPICIOUS = re.compile(rb"%2e|%2f|%5c|%00|\\|//|[\x00-\x20\x7f]|/\.\.?(?:/|$)", re.IGNORECASE)
+_NATIVE = re.compile(rb"/(?!api/|otlp/)[A-Za-z0-9_-]{1,64}/v1(?:beta)?(?:/|$)")
 _VISIBLE = re.compile(rb"[!-~\x80-\xff]*")
 
 
@@ -43,11 +44,15 @@ def checked_target(target: bytes) -> None:
 
 
 def is_proxied(target: bytes, upstreams: Container[bytes]) -> bool:
-    """Return whether a checked target belongs to the proxied API."""
+    """Return whether a checked target belongs to the proxied API.
+
+    So does the native path of an upstream that there is not (`/opneai/v1/x`): whoever calls it should hear that, not that he is not signed in.
+    """
     if target.startswith(LABELS):
         _, target = _labels_and_rest(target)
-    first = target.partition(b"?")[0].split(b"/", 2)
-    return len(first) > 1 and (first[1] == b"v1" or first[1] in upstreams)
+    path = target.partition(b"?")[0]
+    first = path.split(b"/", 2)
+    return len(first) > 1 and (first[1] == b"v1" or first[1] in upstreams or _NATIVE.match(path) is not None)
 
 
 def place_of(target: bytes) -> Place:

@@ -58,13 +58,14 @@ def test_where_a_request_wants_to_go(target, place):
         b"/V1/x",
         b"/api/v1/calls",
         b"/healthz",
-        b"/OpenAI/v1/x",
-        b"/openai2/v1/x",
         b"/@a=b",
         b"/@a=b/",
         b"/@a=b/api/v1/calls",
         b"/@a=b/@c=d/v1/x",
-        b"/x/v1/y",
+        b"/otlp/v1/traces",
+        b"/x/v10/y",
+        b"/x.y/v1/z",
+        b"/x/y/v1/z",
         b"/?/v1/x",
     ],
 )
@@ -72,6 +73,14 @@ def test_what_is_not_proxied(target):
     checked_target(target)
 
     assert not is_proxied(target, UPSTREAMS)
+
+
+@pytest.mark.parametrize("target", [b"/OpenAI/v1/x", b"/openai2/v1", b"/x/v1beta/models/g:generateContent", b"/@a=b/x/v1/y?z"])
+def test_native_paths_of_upstreams_that_there_are_not_are_ours_to_answer(target):
+    checked_target(target)
+
+    assert is_proxied(target, UPSTREAMS)
+    assert place_of(target).upstream not in {name.decode() for name in UPSTREAMS}
 
 
 HOSTILE = [

@@ -108,7 +108,12 @@ def prepare(data: Path) -> None:
 
 def chat(most: int | None = 450, *, length: int = LENGTH, **fields: Any) -> bytes:
     """Return a call of so many bytes: with the usual ones it may cost 1,000 nano-USD."""
-    wanted = {"model": "m", **({} if most is None else {"max_tokens": most}), **fields, "messages": [{"role": "user", "content": ""}]}
+    wanted = {
+        "model": "m",
+        **({} if most is None else {"max_tokens": most}),
+        **fields,
+        "messages": [{"role": "user", "content": ""}],
+    }
     missing = length - len(json.dumps(wanted))
     assert missing >= 0
     wanted["messages"] = [{"role": "user", "content": "x" * missing}]

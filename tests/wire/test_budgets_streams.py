@@ -1,0 +1,176 @@
+"""Streams and sessions under a balanced budget, through real sockets: paid for slice by slice, and ended where nothing is left."""
+
+import gzip
+import json
+
+import pytest
+
+from tests.harness.client import RawClient
+from tests.harness.frames import SWITCHING, frame, handshake
+from tests.harness.gate import Gate
+from tests.harness.messages import chunked
+from tests.harness.steps import Await, AwaitClosed, ReadBody, Script, Send, Take, answer
+from tests.harness.upstream import OK, ScriptedUpstream
+from tests.harness.wire import until
+from tests.wire.budgets import DELTA, ENOUGH, HEAD, asked, call, chat, chunk, secret
+
+ANTHROPIC_DELTA = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"word "}}\n\n'
+)
+GEMINI_DELTA = b'data: {"candidates":[{"content":{"parts":[{"text":"word "}],"role":"model"},"index":0}]}\r\n\r\n'
+RESPONSE_DELTA = (
+    b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","item_id":"i","delta":"word "}\n\n'
+)
+MESSAGE = b'{"model":"m","max_tokens":9000,"stream":true,"messages":[]}'
+DIALECTS = {
+    "cut": (b"/v1/chat/completions", chat(9_000, stream=True, stream_options={"include_usage": True}, length=150), DELTA),
+    "cut-usage": (b"/v1/chat/completions", chat(9_000, stream=True), DELTA),
+    "cut-responses": (b"/v1/responses", b'{"model":"m","max_output_tokens":9000,"stream":true,"input":"hi"}', RESPONSE_DELTA),
+    "cut-anthropic": (b"/anthropic/v1/messages", MESSAGE, ANTHROPIC_DELTA),
+    "cut-gemini": (
+        b"/gemini/v1beta/models/m:streamGenerateContent?alt=sse",
+        b'{"generationConfig":{"maxOutputTokens":9000},"contents":[]}',
+        GEMINI_DELTA,
+    ),
+}
+SESSION = b"/v1/realtime?model=m"
+
+
+@pytest.fixture
+def gate(running_budgets: Gate) -> Gate:
+    assert running_budgets.alive, running_budgets.said()[-2000:]
+    return running_budgets
+
+
+@pytest.fixture
+def exact(running_exact: Gate) -> Gate:
+    assert running_exact.alive, running_exact.said()[-2000:]
+    return running_exact
+
+
+def runs_on(*pieces: bytes, head: bytes = HEAD) -> Script:
+    """Return an answer that begins with these pieces and would go on: it waits for the gate to close."""
+    return (ReadBody(), Send(head), *(Send(piece) for piece in pieces), AwaitClosed())
+
+
+def split_at(data: bytes, delta: bytes) -> tuple[int, bytes]:
+    """Return how many whole events `data` begins with, and what is behind them."""
+    count = 0
+    while data.startswith(delta):
+        count, data = count + 1, data[len(delta) :]
+    return count, data
+
+
+def ended_with(rest: bytes, key: str) -> dict[str, object]:
+    """Return the error that the one event in `rest` says."""
+    *lines, data, blank, nothing = rest.split(b"\n")
+    assert (blank, nothing) == (b"", b"")
+    assert lines == ([b"event: error"] if key in {"cut-responses", "cut-anthropic"} else [])
+    said = json.loads(data.removeprefix(b"data: "))
+    error: dict[str, object] = said["error"]
+    assert f"Budget 'key:{key}' would be exceeded" in str(error["message"])
+    return said if key == "cut-responses" else error
+
+
+def check_cut(key: str, gate: Gate, upstream: ScriptedUpstream) -> None:
+    target, body, delta = DIALECTS[key]
+    upstream.plan(runs_on(chunk(delta * ENOUGH)))
+    got = call(gate, key, body, target=target)
+    assert (got.status, got.body.framing, got.body.ending) == (200, "chunked", "complete")
+    count, rest = split_at(got.body.data, delta)
+    assert 700 < count <= ENOUGH
+    error = ended_with(rest, key)
+    if key == "cut-anthropic":
+        assert error["type"] == "rate_limit_error"
+    elif key == "cut-gemini":
+        assert (error["code"], error["status"]) == (429, "RESOURCE_EXHAUSTED")
+    else:
+        assert error["code"] == "insufficient_quota"
+    until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
+    assert upstream.received[0].head.value(b"accept-encoding") == b"identity"
+
+
+@pytest.mark.parametrize("key", DIALECTS)
+def test_a_stream_that_is_no_longer_paid_for_ends_with_an_error_event(key: str, gate: Gate, upstream: ScriptedUpstream) -> None:
+    check_cut(key, gate, upstream)
+
+
+@pytest.mark.parametrize("key", ["cut", "cut-usage"])
+def test_such_an_end_waits_for_an_exact_record_too(key: str, exact: Gate, upstream: ScriptedUpstream) -> None:
+    check_cut(key, exact, upstream)
+
+
+def test_an_event_that_has_begun_ends_first(gate: Gate, upstream: ScriptedUpstream) -> None:
+    upstream.plan(
+        (
+            ReadBody(),
+            Send(HEAD),
+            Send(chunk(DELTA * ENOUGH + DELTA[:20])),
+            Await("seen"),
+            Send(chunk(DELTA[20:] + DELTA)),
+            AwaitClosed(),
+        )
+    )
+    with RawClient(gate.address) as client:
+        client.send(asked("cut-inside", chat(9_000, stream=True)))
+        client.until_got(b"word")
+        upstream.signal("seen")
+        got = client.answer()
+    count, rest = split_at(got.body.data, DELTA)
+    assert 700 < count <= ENOUGH + 1
+    assert ended_with(rest, "cut-inside")["code"] == "insufficient_quota"
+
+
+def test_a_compressed_stream_is_broken_off(gate: Gate, exact: Gate, upstream: ScriptedUpstream) -> None:
+    """Nothing can be put at its end; so the caller must see that it is not whole."""
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+    packed = gzip.compress(b"".join(DELTA.replace(b"word", b"%08x" % (number * 2654435761 % 2**32)) for number in range(1_000)))
+    for one in (gate, exact):
+        upstream.plan(runs_on(chunk(packed[:-8]), head=head))
+        got = call(one, "cut-gzip", chat(9_000, stream=True))
+        assert got.status == 200
+        assert got.body.ending != "complete"
+        assert packed.startswith(got.body.data)
+        until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
+
+
+def test_a_stream_without_a_length_ends_with_the_error_and_the_connection(gate: Gate, upstream: ScriptedUpstream) -> None:
+    upstream.plan(runs_on(DELTA * ENOUGH, head=b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"))
+    got = call(gate, "cut-until-close", chat(9_000, stream=True))
+    assert (got.status, got.body.ending) == (200, "complete")
+    count, rest = split_at(got.body.data, DELTA)
+    assert count > 700
+    assert ended_with(rest, "cut-until-close")["code"] == "insufficient_quota"
+
+
+def test_a_stream_that_is_paid_for_passes_whole(gate: Gate, upstream: ScriptedUpstream) -> None:
+    events = [DELTA * 500 for _ in range(10)]
+    upstream.plan(answer(HEAD, *chunked([*events, b"data: [DONE]\n\n"])))
+    got = call(gate, "grown", chat(9_000, stream=True))
+    assert (got.body.data, got.body.ending) == (b"".join(events) + b"data: [DONE]\n\n", "complete")
+    left = call(gate, "grown", chat(450)).header("x-faregate-budget-remaining-usd")
+    # What it may have cost by now is held: its 100 bytes, and its 5,001 events, in slices of 1,000 or more.
+    held = 100_000 - round(float(left or 0) * 10**9) - 1_000
+    assert 100 + 2 * 5_001 <= held <= 100 + 2 * 7_000
+
+
+def test_a_session_is_paid_for_by_its_bytes_and_ends(gate: Gate, upstream: ScriptedUpstream) -> None:
+    if gate.asgi:
+        return  # WebSockets are the protocol class's
+    sound = frame(bytes(60_000), mask=None)
+    upstream.plan((Send(SWITCHING), Take(10), Send(sound), Send(sound), AwaitClosed()))
+    with RawClient(gate.address) as client:
+        client.send(handshake(SESSION, credential=b"Bearer " + secret("session")))
+        client.until_got(b"\r\n\r\n")
+        client.send(bytes(10))
+        assert client.ending() in {"closed", "reset"}
+    until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
+
+
+def test_a_strict_budget_lets_no_session_begin(gate: Gate, upstream: ScriptedUpstream) -> None:
+    upstream.plan(answer(OK))
+    with RawClient(gate.address) as client:
+        client.send(handshake(SESSION, credential=b"Bearer " + secret("session-strict")))
+        got = client.answer(b"GET")
+    assert (got.status, upstream.received) == (429, [])
+    assert "a session has no end" in json.loads(got.body.data)["error"]["message"]
