@@ -1,6 +1,5 @@
 """The budgets of this gate: those of the settings, and those that the office writes into a file. Like the keys, a snapshot that is swapped whole."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from domain.keys import ApiKey
 from domain.ledger import Claim
 from domain.matching import could_match, member_of, shown_name
 from domain.windows import claim_on, window_of
+from gateway.changed_file import ChangedFile
 from storage.budget_file import load_budgets
 
 MOST_PLANS = 4096
@@ -45,7 +45,7 @@ class Budgets:
         """Read budgets from the file at `path`, beside `own` ones of the settings."""
         self._path = path
         self._own = tuple(own)
-        self._seen: tuple[int, int, int] | None = None
+        self._file = ChangedFile(path)
         self._all: tuple[Budget, ...] = ()
         self._plans: dict[str, tuple[ApiKey, tuple[Budget, ...]]] = {}
         self._windows: dict[WindowRule, Window] = {}
@@ -64,14 +64,8 @@ class Budgets:
             ValueError: it is not a file of budgets. The last ones stay, until it changes again.
 
         """
-        try:
-            stat = os.stat(self._path)  # noqa: PTH116 - four times a second
-            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        except FileNotFoundError:
-            seen = (0, 0, 0)
-        if seen == self._seen:
+        if not self._file.changed():
             return False
-        self._seen = seen
         # What the settings say stays, even where the file is broken when the gate starts.
         self._all = self._all or self._own
         self._all = _together(self._own, load_budgets(self._path))

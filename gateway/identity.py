@@ -4,7 +4,6 @@ The keys are an immutable snapshot in memory, swapped whole when the file that t
 """
 
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 
 from domain.errors import AuthenticationFailed
 from domain.keys import PREFIX, ApiKey, digest, fingerprint
+from gateway.changed_file import ChangedFile
 from gateway.heads import BROWSER_KEY, CREDENTIALS, RequestHead, secret_in
 from storage.keyring import load_keys
 
@@ -45,7 +45,7 @@ class Keys:
         self._path = path
         self._own = tuple(own)
         self._pass_through = pass_through
-        self._seen: tuple[int, int, int] | None = None
+        self._file = ChangedFile(path)
         self._known = object()
         self._by_digest: dict[str, ApiKey] = {}
         self._pass_through_key = lru_cache(maxsize=4096)(lambda credential: _pass_through_key(credential, pepper))
@@ -53,15 +53,9 @@ class Keys:
 
     def refresh(self) -> bool:
         """Read the file again if it has changed; return whether it had."""
-        try:
-            stat = os.stat(self._path)  # noqa: PTH116 - four times a second
-            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        except FileNotFoundError:
-            seen = (0, 0, 0)
-        if seen == self._seen:
-            return False
         # A file that cannot be read is tried again when it has changed; until then the last keys serve.
-        self._seen = seen
+        if not self._file.changed():
+            return False
         keys = [*load_keys(self._path), *self._own]
         found = {key.digest: key for key in keys}
         found.update({key.previous: key for key in keys if key.previous})

@@ -1,8 +1,8 @@
 """What such calls cost before, as the gate knows it: a file that the office writes."""
 
-import os
 from pathlib import Path
 
+from gateway.changed_file import ChangedFile
 from storage.past_costs import PastCosts, load_past_costs
 
 
@@ -12,7 +12,7 @@ class Lookup:
     def __init__(self, path: Path) -> None:
         """Look into the file at `path`; it is read by `refresh`."""
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._file = ChangedFile(path)
         self._costs: PastCosts = {}
 
     def refresh(self) -> bool:
@@ -23,14 +23,8 @@ class Lookup:
             ValueError: it is no such file. What was known stays.
 
         """
-        try:
-            stat = os.stat(self._path)  # noqa: PTH116 - four times a second
-            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        except FileNotFoundError:
+        if not self._file.changed():
             return False
-        if seen == self._seen:
-            return False
-        self._seen = seen
         self._costs = load_past_costs(self._path)
         return True
 

@@ -1,9 +1,9 @@
 """The prices in force as the gate knows them: what the office published, read again when it changes."""
 
 import logging
-import os
 from pathlib import Path
 
+from gateway.changed_file import ChangedFile
 from pricing.book import PriceBook
 from pricing.published import FILE, published_book
 
@@ -16,18 +16,12 @@ class PricesInForce:
     def __init__(self, data: Path) -> None:
         """Look into the data folder `data`; nothing is read yet."""
         self._data = data
-        self._seen: tuple[int, int, int] | None = None
+        self._file = ChangedFile(data / FILE)
         self._book: PriceBook | None = None
 
     def __call__(self) -> PriceBook:
         """Return the book; the same object for as long as nothing was published anew. What cannot be read leaves the last one."""
-        try:
-            stat = os.stat(self._data / FILE)  # noqa: PTH116 - four times a second
-            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        except OSError:
-            seen = (0, 0, 0)
-        if self._book is None or seen != self._seen:
-            self._seen = seen
+        if self._file.changed() or self._book is None:
             self._book = self._read()
         return self._book
 

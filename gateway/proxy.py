@@ -215,7 +215,8 @@ class Proxy:
             body=call.body,
             whole=caller.body.complete,
             length=None if caller.length is None else int(caller.length),
-            stream=call.asked.stream,
+            # Gemini says it in the path, the others in the body.
+            stream=call.asked.stream or b":streamGenerateContent" in plan.path,
             websocket=caller.upgrade,
         )
         call.holding = await admission.admit(asking)

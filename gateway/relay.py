@@ -67,6 +67,8 @@ class Relay:
                 await self._over
         finally:
             self._caller.on_ready = None
+            if self.meter is not None:
+                self.meter.close()
         return self._error
 
     def finish(self) -> None:
@@ -82,7 +84,9 @@ class Relay:
             return
         self._record.response_came(piece)
         if self.meter is not None:
-            self._pass(self.meter.passed(piece))
+            # An empty piece would be a chunked answer's end.
+            if passed := self.meter.passed(piece):
+                self._pass(passed)
             if self.meter.over:
                 self.ended(self.meter.refused)
         else:
@@ -138,7 +142,8 @@ class Relay:
         """End the answer where it is: nobody pays for more of it."""
         meter = self.meter
         if meter is not None and not self._done:
-            self._pass(meter.passed(b""))
+            if last := meter.passed(b""):
+                self._pass(last)
             self.ended(meter.refused)
 
     def _sift(self) -> None:

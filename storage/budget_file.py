@@ -6,14 +6,14 @@ from pathlib import Path
 import msgspec
 
 from domain.budgets import Budget
-from storage.folder import write_private
+from storage.list_file import read_list, write_list
 
 _decode = msgspec.json.Decoder(list[Budget]).decode
 
 
 def save_budgets(path: Path, budgets: Iterable[Budget]) -> None:
     """Replace the file by `budgets`, in one step."""
-    write_private(path, msgspec.json.encode(list(budgets)))
+    write_list(path, budgets)
 
 
 def load_budgets(path: Path) -> list[Budget]:
@@ -22,10 +22,4 @@ def load_budgets(path: Path) -> list[Budget]:
     Raises:
         ValueError: the file is not one that `save_budgets` wrote.
     """
-    try:
-        return _decode(path.read_bytes())
-    except FileNotFoundError:
-        return []
-    except msgspec.MsgspecError as error:
-        message = f"{path} cannot be read as budgets: {error}"
-        raise ValueError(message) from error
+    return read_list(path, _decode, "budgets")

@@ -6,14 +6,14 @@ from pathlib import Path
 import msgspec
 
 from domain.keys import ApiKey
-from storage.folder import write_private
+from storage.list_file import read_list, write_list
 
 _decode = msgspec.json.Decoder(list[ApiKey]).decode
 
 
 def save_keys(path: Path, keys: Iterable[ApiKey]) -> None:
     """Replace the key file by `keys`, in one step."""
-    write_private(path, msgspec.json.encode(list(keys)))
+    write_list(path, keys)
 
 
 def load_keys(path: Path) -> list[ApiKey]:
@@ -22,10 +22,4 @@ def load_keys(path: Path) -> list[ApiKey]:
     Raises:
         ValueError: the file is not one that `save_keys` wrote.
     """
-    try:
-        return _decode(path.read_bytes())
-    except FileNotFoundError:
-        return []
-    except msgspec.MsgspecError as error:
-        message = f"{path} cannot be read as keys: {error}"
-        raise ValueError(message) from error
+    return read_list(path, _decode, "keys")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from storage.folder import write_private
+from storage.list_file import read_list, write_list
 
 _decode = msgspec.json.Decoder(list[tuple[str, str, int]]).decode
 PastCosts = Mapping[tuple[str, str], int]
@@ -20,7 +20,7 @@ def save_past_costs(path: Path, costs: PastCosts) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    write_private(path, msgspec.json.encode([(key, model, nano) for (key, model), nano in costs.items()]))
+    write_list(path, ((key, model, nano) for (key, model), nano in costs.items()))
 
 
 def load_past_costs(path: Path) -> PastCosts:
@@ -29,10 +29,4 @@ def load_past_costs(path: Path) -> PastCosts:
     Raises:
         ValueError: the file is not one that `save_past_costs` wrote.
     """
-    try:
-        return {(key, model): nano for key, model, nano in _decode(path.read_bytes())}
-    except FileNotFoundError:
-        return {}
-    except msgspec.MsgspecError as error:
-        message = f"{path} cannot be read as costs: {error}"
-        raise ValueError(message) from error
+    return {(key, model): nano for key, model, nano in read_list(path, _decode, "costs")}

@@ -160,7 +160,7 @@ def test_calls_that_cost_nothing_or_nobody_knows_what_say_nothing():
 def test_the_gate_knows_what_the_office_wrote(tmp_path):
     path = tmp_path / "past-costs.json"
     lookup = Lookup(path)
-    assert (lookup.refresh(), lookup("key-ci", "m")) == (False, None)
+    assert (lookup.refresh(), lookup.refresh(), lookup("key-ci", "m")) == (True, False, None)  # there is none yet
     save_past_costs(path, {("key-ci", "m"): 198})
     assert load_past_costs(path) == {("key-ci", "m"): 198}
     assert (lookup.refresh(), lookup.refresh(), lookup("key-ci", "m"), lookup("key-ci", None)) == (True, False, 198, None)

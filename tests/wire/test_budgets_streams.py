@@ -8,8 +8,7 @@ import pytest
 from tests.harness.client import RawClient
 from tests.harness.frames import SWITCHING, frame, handshake
 from tests.harness.gate import Gate
-from tests.harness.messages import chunked
-from tests.harness.steps import Await, AwaitClosed, ReadBody, Script, Send, Take, answer
+from tests.harness.steps import Await, AwaitClosed, ReadBody, Script, Send, Take, answer, in_lockstep
 from tests.harness.upstream import OK, ScriptedUpstream
 from tests.harness.wire import until
 from tests.wire.budgets import DELTA, ENOUGH, HEAD, asked, call, chat, chunk, secret
@@ -75,7 +74,7 @@ def ended_with(rest: bytes, key: str) -> dict[str, object]:
 def check_cut(key: str, gate: Gate, upstream: ScriptedUpstream) -> None:
     target, body, delta = DIALECTS[key]
     upstream.plan(runs_on(chunk(delta * ENOUGH)))
-    got = call(gate, key, body, target=target)
+    got = call(gate, key, body, target=target, headers=b"Accept-Encoding: gzip, br\r\n")
     assert (got.status, got.body.framing, got.body.ending) == (200, "chunked", "complete")
     count, rest = split_at(got.body.data, delta)
     assert 700 < count <= ENOUGH
@@ -121,17 +120,27 @@ def test_an_event_that_has_begun_ends_first(gate: Gate, upstream: ScriptedUpstre
     assert ended_with(rest, "cut-inside")["code"] == "insufficient_quota"
 
 
-def test_a_compressed_stream_is_broken_off(gate: Gate, exact: Gate, upstream: ScriptedUpstream) -> None:
-    """Nothing can be put at its end; so the caller must see that it is not whole."""
+def check_broken_off(gate: Gate, upstream: ScriptedUpstream, asks: bool) -> None:
+    """Nothing can be put at the end of a compressed stream; so the caller must see that it is not whole."""
     head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
     packed = gzip.compress(b"".join(DELTA.replace(b"word", b"%08x" % (number * 2654435761 % 2**32)) for number in range(1_000)))
-    for one in (gate, exact):
-        upstream.plan(runs_on(chunk(packed[:-8]), head=head))
-        got = call(one, "cut-gzip", chat(9_000, stream=True))
-        assert got.status == 200
-        assert got.body.ending != "complete"
-        assert packed.startswith(got.body.data)
-        until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
+    upstream.plan(runs_on(chunk(packed[:-8]), head=head))
+    options = {"stream_options": {"include_usage": True}} if asks else {}
+    got = call(gate, "cut-gzip-usage" if asks else "cut-gzip", chat(9_000, stream=True, length=200, **options))
+    assert got.status == 200
+    assert got.body.ending != "complete"
+    assert packed.startswith(got.body.data)
+    until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["usage withheld", "usage asked for"])
+def test_a_compressed_stream_is_broken_off(asks: bool, gate: Gate, upstream: ScriptedUpstream) -> None:
+    check_broken_off(gate, upstream, asks)
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["usage withheld", "usage asked for"])
+def test_a_compressed_stream_is_broken_off_behind_an_exact_record(asks: bool, exact: Gate, upstream: ScriptedUpstream) -> None:
+    check_broken_off(exact, upstream, asks)
 
 
 def test_a_stream_without_a_length_ends_with_the_error_and_the_connection(gate: Gate, upstream: ScriptedUpstream) -> None:
@@ -143,20 +152,24 @@ def test_a_stream_without_a_length_ends_with_the_error_and_the_connection(gate: 
     assert ended_with(rest, "cut-until-close")["code"] == "insufficient_quota"
 
 
-def test_a_stream_that_is_paid_for_passes_whole(gate: Gate, upstream: ScriptedUpstream) -> None:
-    events = [DELTA * 500 for _ in range(10)]
-    upstream.plan(answer(HEAD, *chunked([*events, b"data: [DONE]\n\n"])))
-    got = call(gate, "grown", chat(9_000, stream=True))
-    assert (got.body.data, got.body.ending) == (b"".join(events) + b"data: [DONE]\n\n", "complete")
+def test_a_stream_that_is_paid_for_passes_whole_and_more_is_held_as_it_runs(gate: Gate, upstream: ScriptedUpstream) -> None:
+    pieces = [DELTA * 499 + DELTA.replace(b"word", b"%04d" % number) for number in range(10)]
+    first, *later = (chunk(piece) for piece in pieces)
+    upstream.plan(in_lockstep(HEAD + first, *later, chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"))
+    with RawClient(gate.address) as client:
+        client.send(asked("grown", chat(9_000, stream=True)))
+        for number in range(10):
+            client.until_got(b'"%04d "' % number)
+            upstream.signal(f"piece-{number + 1}")
+        got = client.answer()
+    assert (got.body.data, got.body.ending) == (b"".join(pieces) + b"data: [DONE]\n\n", "complete")
     left = call(gate, "grown", chat(450)).header("x-faregate-budget-remaining-usd")
-    # What it may have cost by now is held: its 100 bytes, and its 5,001 events, in slices of 1,000 or more.
     held = 100_000 - round(float(left or 0) * 10**9) - 1_000
-    assert 100 + 2 * 5_001 <= held <= 100 + 2 * 7_000
+    assert 100 + 2 * 5_000 <= held <= 100 + 2 * 7_500
 
 
+@pytest.mark.parametrize("running_budgets", ["protocol"], indirect=True)  # WebSockets are the protocol class's
 def test_a_session_is_paid_for_by_its_bytes_and_ends(gate: Gate, upstream: ScriptedUpstream) -> None:
-    if gate.asgi:
-        return  # WebSockets are the protocol class's
     sound = frame(bytes(60_000), mask=None)
     upstream.plan((Send(SWITCHING), Take(10), Send(sound), Send(sound), AwaitClosed()))
     with RawClient(gate.address) as client:
@@ -167,6 +180,7 @@ def test_a_session_is_paid_for_by_its_bytes_and_ends(gate: Gate, upstream: Scrip
     until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
 
 
+@pytest.mark.parametrize("running_budgets", ["protocol"], indirect=True)
 def test_a_strict_budget_lets_no_session_begin(gate: Gate, upstream: ScriptedUpstream) -> None:
     upstream.plan(answer(OK))
     with RawClient(gate.address) as client:
