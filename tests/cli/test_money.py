@@ -17,7 +17,7 @@ CUSTOMER = "=cmd|evil"
 @pytest.fixture(scope="module")
 def recorded(up):
     """Three calls that are recorded, of a customer whose name a spreadsheet would run."""
-    run = up.run("run", "--session", "sums", "--section", "agent:a/tool:b", "--customer", CUSTOMER, "--", *app(3))
+    run = up.run("run", "--session", "sums", "--section", "agent:sums/tool:b", "--customer", CUSTOMER, "--", *app(3))
     assert run.returncode == 0, run.stderr
 
     def found():
@@ -38,7 +38,7 @@ def test_usage_is_the_sum_of_the_calls(up, recorded):
         told(up, "usage", "--by", "model,customer", "--by", "section", "--customer", CUSTOMER, "--last", "1d", "--json")
     )
     [row] = found["rows"]
-    assert (row["model"], row["customer"], row["section"], row["calls"]) == (recorded[0]["model"], CUSTOMER, "agent:a/tool:b", 3)
+    assert (row["model"], row["customer"], row["section"], row["calls"]) == (recorded[0]["model"], CUSTOMER, "agent:sums/tool:b", 3)
     costs = [Decimal(call["cost_usd"]) for call in recorded if call["cost_usd"] is not None]
     assert Decimal(row["cost_usd"] or 0) == sum(costs)
     assert row["unknown_cost_calls"] == sum(call["cost_status"] == "unknown" for call in recorded)
@@ -53,7 +53,7 @@ def test_csv_has_what_json_has_and_nothing_that_a_spreadsheet_runs(up, recorded)
         "--by",
         "customer",
         "--section",
-        "agent:a",
+        "agent:sums",
         "--last",
         "1d",
         "--step",

@@ -142,7 +142,8 @@ def test_a_call_says_what_it_was(made, records: tuple[Gate, Records]) -> None:
     assert [(attempt["upstream"], attempt["status"], attempt["error"]) for attempt in record["attempts"]] == [
         ("openai", 200, None)
     ]
-    assert record["cost_usd"] is None
+    # 5 tokens at 2.50 and 7 at 10 US dollars a million.
+    assert (record["cost_usd"], record["cost_status"]) == ("0.0000825", "exact")
     text = json.dumps(record)
     assert OWN not in text
     assert "sk-x" not in text
