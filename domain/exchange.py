@@ -40,7 +40,7 @@ class Labels:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one upstream. `credential` is a name ("1", "2", "caller"), never a secret."""
+    """One try at one upstream. `credential` is a name ("1", "2", "caller"), never a secret. `sent`: something of the request went out."""
 
     upstream: str
     credential: str
@@ -48,6 +48,7 @@ class Attempt:
     status: int | None = None
     first_byte_us: int | None = None
     error: str | None = None
+    sent: bool = False
 
 
 @dataclass(slots=True)

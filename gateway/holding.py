@@ -35,8 +35,11 @@ log = logging.getLogger("faregate.gate")
 
 LEASE_SECONDS = 60.0
 NOTHING = Standing(0, 0)
-RENEW_SECONDS = LEASE_SECONDS / 3
+# Often: a ledger that was lost holds nothing new until every gate has had the time to bring what it holds (`storage.ledger.redis.YOUNG_SECONDS`).
+RENEW_SECONDS = LEASE_SECONDS / 12
 MOST_RENEWED_AT_ONCE = 500
+# Nobody else would give it back: a call that was never sent may not be in the journal.
+RELEASE_PAUSES = (0.05, 0.2, 0.5, 1.0)
 Counting = Callable[[bytes, str], Awaitable[int | None]]
 
 
@@ -187,7 +190,7 @@ class Holdings:
         await asyncio.gather(*self._tasks)
 
     async def keep(self) -> None:
-        """Renew all open holds, for as long as the gate runs: a third of the lease apart."""
+        """Renew all open holds, for as long as the gate runs: many times in a lease."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
@@ -362,10 +365,15 @@ class Holdings:
             log.warning("A place of a key could not be given back; it is free again when its lease has run out: %s", error)
 
     async def _release(self, holding: Holding) -> None:
-        try:
-            await self._ledger.release(holding.name, now=self._clock())
-        except LedgerUnavailable as error:
-            log.warning("A hold could not be given back; its lease runs out, and the office corrects it: %s", error)
+        for pause in RELEASE_PAUSES:
+            try:
+                await self._ledger.release(holding.name, now=self._clock())
+            except LedgerUnavailable as error:
+                reason = error
+                await asyncio.sleep(pause)
+            else:
+                return
+        log.warning("A hold could not be given back; it is charged when its lease has run out: %s", reason)
 
     def _later(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

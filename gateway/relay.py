@@ -27,6 +27,7 @@ class Relay:
         "_over",
         "_record",
         "_reset",
+        "_unpaid",
         "_withholding",
         "ends_whole",
         "meter",
@@ -50,6 +51,7 @@ class Relay:
         self._gathered: list[bytes] = []
         self._over: Signal | None = None
         self._done = False
+        self._unpaid = False
         self._error: Exception | None = None
 
     async def run(self) -> Exception | None:
@@ -131,10 +133,12 @@ class Relay:
 
     def pause(self) -> None:
         """Read no more from the upstream for now."""
+        self._unpaid = True
         self._answer.pause()
 
     def resume(self) -> None:
         """Read on."""
+        self._unpaid = False
         if not self._done and self._caller.ready:
             self._answer.resume()
 
@@ -154,7 +158,7 @@ class Relay:
                 self._caller.data(passed)
 
     def _ready(self, ready: bool) -> None:
-        if ready:
-            self._answer.resume()
-        else:
+        if not ready:
             self._answer.pause()
+        elif not self._unpaid:
+            self._answer.resume()

@@ -139,7 +139,7 @@ def requested(  # noqa: PLR0913 - what a request is made of
     fields = _read(body) if whole else None
     if fields is None:
         return Requested(kind, size, open_cost="its body cannot be read (too long, compressed or not JSON)")
-    found = Requested(kind, size)
+    found = Requested(kind, size, characters=size if kind == "speech" else 0)
     found.caches = upstream != "anthropic" or b"cache_control" in body or has_escapes(body)
     found.open_cost, found.writes_audio, found.writes_pictures = _traits_of(model)
     if fields.keys() <= _PLAIN:
@@ -176,9 +176,7 @@ def _understand(found: Requested, fields: _Fields) -> None:
     found.choices = _choices(found.kind, fields, config)
     found.tier = _text("service_tier", fields) or _text("serviceTier", fields)
     found.geo = _text("inference_geo", fields)
-    if found.kind == "speech":
-        found.characters = found.text_bytes
-    else:
+    if found.kind != "speech":
         found.speed = _text("speed", fields)
     if found.kind == "image":
         found.pixels = _pixels(fields.get("size"))

@@ -119,7 +119,7 @@ class Steps:
             self._signal = wanted
             wanted.waiter = self.begin
         else:
-            self._task = self._loop.create_task(_as_task(self._coroutine, wanted))
+            self._task = self._loop.create_task(_Rest(self._coroutine, wanted))
         if self._cancelled:
             self._cancelled = False
             self.cancel()
@@ -135,26 +135,30 @@ class _Pause:
         yield
 
 
-async def _as_task(coroutine: Coroutine[Any, Any, None], wanted: Any) -> None:
-    await _Rest(coroutine, wanted)
+class _Rest(Coroutine[Any, Any, None]):
+    """What is left of a coroutine that waits for `wanted`, as a coroutine of a task.
 
-
-class _Rest:
-    """What is left of a coroutine that waits for `wanted`."""
+    A task that is cancelled before its first step throws that in at the beginning; here it arrives where the coroutine waits, too. In an
+    `async def` around it, it would never arrive: the call would hang for ever.
+    """
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], wanted: Any) -> None:
         self._coroutine = coroutine
         self._wanted = wanted
+        self._begun = False
 
-    def __await__(self) -> Generator[Any, Any, None]:
-        wanted = self._wanted
-        while True:
-            thrown: BaseException | None = None
-            try:
-                yield wanted
-            except BaseException as error:  # noqa: BLE001 - whatever is thrown in belongs to the coroutine
-                thrown = error
-            try:
-                wanted = self._coroutine.send(None) if thrown is None else self._coroutine.throw(thrown)
-            except StopIteration:
-                return
+    def send(self, value: Any) -> Any:
+        if self._begun:
+            return self._coroutine.send(value)
+        self._begun = True
+        return self._wanted
+
+    def throw(self, *error: Any) -> Any:
+        self._begun = True
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._coroutine.__await__()

@@ -125,6 +125,7 @@ class Upstreams:
                     await in_task()
                     connection = await pool.new_connection(upstream.timeouts.connect)
                 answer = self._asked(connection, upstream, request, record, informed)
+                attempt.sent = True
                 try:
                     await answer.head
                 except BaseException:

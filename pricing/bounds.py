@@ -187,13 +187,16 @@ def bound_of(
     text, pictures, audio, why = _input(requested, model, context_window)
     reads = text + pictures + audio
     writes = _output(requested, context_window, max_output)
-    why = why or requested.open_cost or (None if writes is not None else "the model's longest answer is not known")
+    why = why or requested.open_cost
     tokens = None if why is not None or writes is None else reads * requested.passes + writes * requested.choices
     if not tariff.known:
         return Bound(None, tokens, reads, writes, why="the model has no known price", unpriced=True)
     if tariff.free:
         return Bound(0, tokens, reads, writes)
     rates = tariff.at(reads)
+    if writes is None:
+        # How much it writes does not matter where that costs nothing.
+        writes, why = (None, why or "the model's longest answer is not known") if rates.output else (0, why)
     fees, unknown = _fees(requested, tariff)
     atto = requested.passes * (text * rates.text + pictures * rates.picture + audio * rates.audio) + fees
     found = Bound(None, tokens, reads, writes, -(-atto // ATTO_PER_NANO), rates.output * requested.choices, why or unknown)

@@ -1,8 +1,9 @@
 """What a finished call owes to the budgets it was held on: the true amount in each budget's unit, or the hold where nobody knows the truth."""
 
 import logging
+from collections.abc import Sequence
 
-from domain.exchange import Exchange
+from domain.exchange import Attempt, Exchange
 from domain.holds import HeldClaim, Owed, Settlement, read_hold
 from domain.prices import PICO_PER_NANO
 from domain.spans import Span
@@ -32,11 +33,24 @@ def _owed(exchange: Exchange, span: Span, claim: HeldClaim) -> Owed:
     closing = exchange.closing
     if closing is None:
         return Owed(claim, claim.amount, at_hold=True)
-    never_sent = closing.ending == "refused" or (closing.ending == "failed" and closing.sent_us is None)
+    never_sent = closing.ending == "refused" or (closing.ending in {"failed", "client_gone"} and closing.sent_us is None)
     if never_sent:
         return Owed(claim, 0)
-    amount = 1 if claim.unit == "requests" else _nano_usd(span) if claim.unit == "usd" else _tokens(span)
-    return Owed(claim, claim.amount, at_hold=True) if amount is None else Owed(claim, amount)
+    if claim.unit == "requests":
+        return Owed(claim, 1)
+    if closing.ending == "failed":
+        # What was sent and never answered may be billed; what was answered with an error is not.
+        silent = _unanswered(closing.attempts)
+        return Owed(claim, claim.amount, at_hold=True) if silent else Owed(claim, 0)
+    amount = _nano_usd(span) if claim.unit == "usd" else _tokens(span)
+    if amount is None:
+        return Owed(claim, claim.amount, at_hold=True)
+    return Owed(claim, amount + claim.amount * _unanswered(closing.attempts[:-1]))
+
+
+def _unanswered(attempts: Sequence[Attempt]) -> int:
+    """Return how many tries were sent and never answered: what each of them held, it may have cost."""
+    return sum(attempt.sent and attempt.status is None for attempt in attempts)
 
 
 def _nano_usd(span: Span) -> int | None:

@@ -183,7 +183,8 @@ class Settling:
         """Make a lost ledger anew: what was spent from the store, what is held from the journal.
 
         Running calls are asked for first: one that ends in between is then in both, and its end is settled like any other. Several
-        offices may do this at once; one does, and the holds of the others' calls are made again when their gates renew them.
+        offices may do this at once; one does, and the holds of the others' calls are made again when their gates renew them, which
+        a ledger in Redis waits for before it holds anything new.
 
         Raises:
             LedgerLost: it cannot be done yet, since the journal was not read far enough.

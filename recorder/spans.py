@@ -180,7 +180,7 @@ def _billable(exchange: Exchange, call: Call) -> bool:
         return True
     if closing.ending == "complete":
         return (closing.status or 0) < FIRST_ERROR
-    return closing.ending != "refused" and (closing.ending != "failed" or closing.sent_us is not None)
+    return closing.ending != "refused" and (closing.ending not in {"failed", "client_gone"} or closing.sent_us is not None)
 
 
 def _first_chunk_ms(call: Call, closing: Closing | None) -> float | None:

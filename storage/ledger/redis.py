@@ -18,6 +18,9 @@ LARGEST = 9 * 10**15
 SETTLED_AT_ONCE = 100
 SWEPT_AT_ONCE = 500
 MOST_UNCERTAIN = 10_000
+# How long nothing new is held after the ledger was made anew, in seconds. The office that does it knows the running calls of its own gates only; every
+# other gate brings its own when it renews them, several times in this time, and every other office what has ended meanwhile.
+YOUNG_SECONDS = 20.0
 REFUSED, GONE, NOT_OPEN = 0, -2, -3
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -117,9 +120,12 @@ class RedisHolding:
 class RedisSettling:
     """The office's side (`SettlingLedger`), for any of its threads."""
 
-    def __init__(self, url: str, *, deadline: float = DEADLINE, own_clock: bool = True) -> None:
+    def __init__(
+        self, url: str, *, deadline: float = DEADLINE, own_clock: bool = True, young_seconds: float = YOUNG_SECONDS
+    ) -> None:
         """Know where it is; nothing is connected yet. Without `own_clock`, leases run by `now` and not by Redis' clock."""
         self._redis = WaitingRedis(url, deadline=deadline)
+        self._young_ms = int(young_seconds * 1000)
         # Making the ledger anew is one long step.
         self._patient = WaitingRedis(url, deadline=deadline * 100)
         self._own_clock = own_clock
@@ -182,10 +188,14 @@ class RedisSettling:
         return lowered
 
     def rebuild(self, settled: Sequence[Claim], holds: Mapping[str, Sequence[Claim]], *, now: float, lease: float) -> bool:
-        """See `SettlingLedger`. What is left of a ledger that was lost in part goes first; neither is done to one that is whole."""
+        """See `SettlingLedger`. What is left of a ledger that was lost in part goes first; neither is done to one that is whole.
+
+        Nothing new is held for a while (`YOUNG_SECONDS`), unless nothing was ever spent.
+        """
         for keys in _chunks(self._patient.keys("{faregate}:*"), SWEPT_AT_ONCE):
             self._patient.run(scripts.SWEEP, *(key.decode(errors="surrogateescape") for key in keys))
         values: list[str | int] = [self._clock(now), claims_text(settled), int(lease * 1000)]
+        values.append(self._young_ms if settled or holds else 0)
         for name, claims in holds.items():
             values += (name, claims_text(claims), forget_at(claims, now))
         return bool(self._patient.run(scripts.REBUILD, *values)[0])

@@ -22,7 +22,8 @@ from storage.ledger.redis_scripts import EPOCH, Script
 log = logging.getLogger("faregate.ledger")
 
 DEADLINE = 0.05
-CONNECTIONS = 64
+# Redis does one thing after the other; more connections than keep it busy only cost handshakes, just when many calls come at once.
+CONNECTIONS = 16
 FIRST_PROBE, LAST_PROBE = 0.05, 2.0
 LOST = -1
 _TROUBLE = (RedisError, OSError, asyncio.TimeoutError)
@@ -46,7 +47,7 @@ class AsyncRedis:
         """Know where it is; nothing is connected yet. `deadline`, in seconds, is for connecting and for each answer."""
         pool = redis_asyncio.BlockingConnectionPool.from_url(
             url,
-            max_connections=CONNECTIONS,
+            max_connections=CONNECTIONS + 1,  # one for the probe
             timeout=deadline,
             socket_timeout=deadline,
             socket_connect_timeout=deadline,
@@ -57,6 +58,7 @@ class AsyncRedis:
         self._again = again
         self._sleep = sleep
         self._probing: asyncio.Task[None] | None = None
+        self._turns = asyncio.Semaphore(CONNECTIONS)
 
     @property
     def is_open(self) -> bool:
@@ -70,9 +72,11 @@ class AsyncRedis:
             LedgerLost: Redis is there and the ledger in it is not.
             LedgerUnavailable: Redis did not answer in time. What was asked may have been done, or may be done later.
         """
-        if self._probing is not None:
-            raise LedgerUnavailable("the ledger's Redis does not answer; it is asked again and again")
-        return await self.run_past_breaker(script, *values)
+        # To wait for one's turn behind many others is no sign that Redis is away. Whoever waits when it goes away fails at once.
+        async with self._turns:
+            if self._probing is not None:
+                raise LedgerUnavailable("the ledger's Redis does not answer; it is asked again and again")
+            return await self.run_past_breaker(script, *values)
 
     async def run_past_breaker(self, script: Script, *values: str | int) -> Answer:
         """Run a script even if the breaker is open: for what the probe has to do before anybody else is served."""

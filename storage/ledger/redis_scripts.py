@@ -6,6 +6,7 @@ Keys, all under one hash tag, so that a cluster keeps them together and a script
     {faregate}:leases      sorted set of open holds, by when their lease ends (milliseconds)
     {faregate}:c:COUNTER   hash: s, c and h followed by the number of a part are what is settled, charged and held in it; r is `rolling`
     {faregate}:h:HOLD      hash: st is o (open), r (open, made anew), c (charged) or g (gone), t the claims as JSON, f when it may be forgotten, a1, a2, … the amounts now
+    {faregate}:young       there for a while after the ledger was made anew: until then nothing new is held, since gates may still bring what they hold
 
 Counters count exactly, as 64-bit integers. Lua compares them as doubles, which are exact up to 9.0e15: larger limits are refused before.
 """
@@ -17,7 +18,7 @@ EPOCH, LEASES = f"{TAG}epoch", f"{TAG}leases"
 
 _PRELUDE = """
 local tag = '{faregate}:'
-local epoch, leases = tag .. 'epoch', tag .. 'leases'
+local epoch, leases, young = tag .. 'epoch', tag .. 'leases', tag .. 'young'
 local null = cjson.null
 local function text(number) return string.format('%.0f', number + 0) end -- HINCRBY takes no -0
 local function int(value) return tonumber(value or '0') or 0 end
@@ -121,6 +122,7 @@ HOLD = Script("""
 local state, claims = held(ARGV[2])
 if state == 'g' then return {-2} end
 if state then return standings(claims) end
+if redis.call('EXISTS', young) == 1 then return {-1} end
 claims = cjson.decode(ARGV[4])
 local amounts = {}
 for i, claim in ipairs(claims) do amounts[i] = claim[2] end
@@ -150,6 +152,7 @@ return {1}
 # ARGV: clock, hold, lease in ms, amounts
 TOP_UP = Script("""
 local state, claims = held(ARGV[2])
+if redis.call('EXISTS', young) == 1 then return {-1} end
 if not is_open(state) then return {-3, redis.call('HGET', hold_key(ARGV[2]), 't') or '[]'} end
 local amounts = cjson.decode(ARGV[4])
 local refused = misfit(claims, amounts)
@@ -276,13 +279,14 @@ return {1, text(lowered)}
 # ARGV: key…; leftovers of a ledger that was lost in part
 SWEEP = Script("if lost() and #ARGV > 0 then redis.call('UNLINK', unpack(ARGV)) end return {1}", rebuilds=True)
 
-# ARGV: clock, settled claims, lease in ms, hold, claims, forget_at in s, hold, …
+# ARGV: clock, settled claims, lease in ms, how long it is young in ms, hold, claims, forget_at in s, hold, …
 REBUILD = Script(
     """
 if not lost() then return {0} end
 for _, claim in ipairs(cjson.decode(ARGV[2])) do change(claim, 's', claim[2]) end
 local until_ = clock(ARGV[1]) + tonumber(ARGV[3])
-for i = 4, #ARGV, 3 do open(ARGV[i], 'r', cjson.decode(ARGV[i + 1]), ARGV[i + 1], ARGV[i + 2], until_) end
+for i = 5, #ARGV, 3 do open(ARGV[i], 'r', cjson.decode(ARGV[i + 1]), ARGV[i + 1], ARGV[i + 2], until_) end
+if tonumber(ARGV[4]) > 0 then redis.call('SET', young, '1', 'PX', ARGV[4]) end
 redis.call('SET', epoch, '1')
 return {1}
 """,

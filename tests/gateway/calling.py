@@ -48,6 +48,7 @@ class FakeCaller:
         self.body.end([])
         self.gone = self.started = False
         self.upgrade = upgrade
+        self.ready = True
         self.on_ready = self.on_data = None
         self.status = 0
         self.headers: list[Header] = []

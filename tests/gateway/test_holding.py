@@ -543,3 +543,19 @@ def test_a_gate_that_stops_gives_its_slices_back():
     assert standing(made, first).held > first.amounts[0]
     run(emergency.give_back(made.ledger, made.clock()))
     assert standing(made, first).held == first.amounts[0]
+
+
+def test_what_could_not_be_given_back_at_once_is_given_back_when_the_ledger_is_there_again():
+    async def story():
+        made = house(budget(limit=1_000))
+        asking = made.asking()
+        holding = await made.holdings.admit(asking)
+        made.ledger.away = True
+        made.holdings.end(holding, sent=False)
+        await asyncio.sleep(0)
+        made.ledger.away = False
+        await made.holdings.settled()
+        return (await made.holdings.admit(made.asking())).standings[0], cost(asking)
+
+    standing, once = asyncio.run(story())
+    assert (standing.spent, standing.held) == (0, once)

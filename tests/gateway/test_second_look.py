@@ -464,3 +464,9 @@ def test_whatever_a_body_holds_it_is_understood_or_refused(body, path):
 
 def test_other_models_that_may_answer_are_known():
     assert look(chat(models=["a/b", "c/d", 3])).other_models == ("a/b", "c/d")
+
+
+@pytest.mark.parametrize("more", ["", ', "speed": 2'])
+def test_every_byte_of_a_request_for_speech_may_be_a_character_that_is_billed(more: str) -> None:
+    body = f'{{"model": "tts-1", "voice": "alloy", "input": "hello"{more}}}'.encode()
+    assert look(body, "/v1/audio/speech").characters == len(body)

@@ -132,6 +132,35 @@ async def test_it_can_be_cancelled_wherever_it_waits(where):
     assert run.did == ["cancelled"]
 
 
+@pytest.mark.parametrize("waits", ["for nothing", "for a future"])
+@pytest.mark.parametrize("by", ["itself", "the end of the gate", "within"])
+async def test_it_can_be_cancelled_before_its_task_has_begun(by, waits):
+    """The caller leaves in the very turn of the loop in which its call becomes a task."""
+    ended = asyncio.Event()
+
+    async def work(run):
+        try:
+            if by == "within":
+                run.steps.cancel()
+            await (in_task() if waits == "for nothing" else run.loop.create_future())
+            await run.loop.create_future()
+        except asyncio.CancelledError:
+            run.did.append("cancelled")
+            raise
+        finally:
+            ended.set()
+
+    run = Run(work)
+    run.steps.begin()
+    if by == "itself":
+        run.steps.cancel()
+    elif by == "the end of the gate":
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+    await asyncio.wait_for(ended.wait(), 5)
+    assert run.did == ["cancelled"]
+
+
 async def test_cancelled_from_within_it_ends_where_it_waits_next():
     async def work(run):
         run.steps.cancel()

@@ -1,7 +1,7 @@
 """A provider that keeps its own bill: it answers in the shapes of OpenAI, Anthropic and Gemini, and charges by a price list of its own.
 
-The list was written by hand from the providers' published prices (read 2026-11-21, in the copies that `tests/pricing/test_costs_by_hand.py` names), in
-pico-USD for one token or character. Nothing of ours is used to work out what is charged, so that our costs can be held against it.
+The list was written down by hand from memory of the providers' published prices, not taken from ours (no page was called for it), in pico-USD for one token or
+character. Nothing of ours is used to work out what is charged, so that our costs can be held against it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["chat", "responses", "embeddings", "images", "speech", "spoken", "messages", "gemini"]
-Fault = Literal["", "busy", "broken", "refused", "down", "cut", "left", "untold"]
+Fault = Literal["", "busy", "broken", "refused", "down", "cut", "left", "untold", "slow"]
 
 # US dollars a million, times a million: pico-USD for one. `read` is from a cache, `write` into one for 5 minutes, `hour` for an hour.
 PRICES: Mapping[str, Mapping[str, int]] = {
@@ -55,10 +55,16 @@ MODELS: Mapping[Kind, tuple[str, ...]] = {
     "gemini": ("gemini-2.5-flash", "gemini-2.5-pro"),
 }
 # As the provider names what it serves, where that is more than what was asked for.
-SNAPSHOTS = {"gpt-4o": "gpt-4o-2024-08-06", "gpt-4o-mini": "gpt-4o-mini-2024-07-18", "claude-sonnet-4-5": "claude-sonnet-4-5-20250929"}
+SNAPSHOTS = {
+    "gpt-4o": "gpt-4o-2024-08-06",
+    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
+    "claude-sonnet-4-5": "claude-sonnet-4-5-20250929",
+}
 STREAMED = frozenset({"chat", "responses", "messages", "gemini"})
 WORDS = (" capital", " city", " of", " France", " is", " Paris")  # a token each
-_KINDS: tuple[Kind, ...] = ("chat",) * 5 + ("responses",) * 2 + ("messages",) * 4 + ("gemini",) * 3 + ("embeddings", "images", "speech", "spoken")
+_KINDS: tuple[Kind, ...] = (
+    ("chat",) * 5 + ("responses",) * 2 + ("messages",) * 4 + ("gemini",) * 3 + ("embeddings", "images", "speech", "spoken")
+)
 _FAULTS: tuple[Fault, ...] = ("",) * 20 + ("busy", "busy", "broken", "broken", "refused", "down", "cut", "left", "untold")
 _UNTOLD = frozenset({"cut", "left", "untold"})
 _NUMBER = re.compile(rb"order-(\d{6})")
@@ -149,7 +155,11 @@ def _counts(kind: Kind, fault: Fault, rng: random.Random, *, honest: bool) -> tu
     if kind in {"speech", "embeddings"}:
         return ({"character": len(_SENTENCE) + 12} if kind == "speech" else {"in": rng.randint(1, 30)}), 0
     if kind == "images":
-        return {"in": rng.randint(5, 30), **({} if honest else {"picture": rng.choice((0, 323))}), "out": rng.choice((272, 1056, 4160))}, 0
+        return {
+            "in": rng.randint(5, 30),
+            **({} if honest else {"picture": rng.choice((0, 323))}),
+            "out": rng.choice((272, 1056, 4160)),
+        }, 0
     if kind == "spoken":
         return {"in": rng.randint(5, 12), "out": rng.randint(20, 90)}, 0
     parts = {"in": rng.randint(1, much), "read": rng.choice((0, rng.randint(1, much)))}
@@ -176,7 +186,9 @@ _MOST_OUT = 300
 def _chat_asked(order: Order) -> dict[str, Any]:
     limit = "max_tokens" if order.model.startswith("gpt-4") else "max_completion_tokens"
     said = [{"role": "user", "content": f"{order.name} {_SENTENCE}"}]
-    return {"model": order.model, "messages": said, limit: _MOST_OUT} | ({"stream": True} if order.stream else {})
+    return {"model": order.model, "messages": said, limit: _MOST_OUT, "service_tier": "default"} | (
+        {"stream": True} if order.stream else {}
+    )
 
 
 def _gemini_asked(order: Order) -> dict[str, Any]:
@@ -195,7 +207,12 @@ _BODIES: Mapping[Kind, Callable[[Order], dict[str, Any]]] = {
     "embeddings": lambda order: {"model": order.model, "input": [f"{order.name} {_SENTENCE}"]},
     "images": lambda order: {"model": order.model, "prompt": f"{order.name} {_SENTENCE}", "size": "1024x1024", "quality": "high"},
     "speech": lambda order: {"model": order.model, "voice": "alloy", "input": f"{order.name}{_SENTENCE}"},
-    "spoken": lambda order: {"model": order.model, "voice": "alloy", "stream_format": "sse", "input": f"{order.name} {_SENTENCE}"},
+    "spoken": lambda order: {
+        "model": order.model,
+        "voice": "alloy",
+        "stream_format": "sse",
+        "input": f"{order.name} {_SENTENCE}",
+    },
     "messages": lambda order: {
         "model": order.model,
         "max_tokens": _MOST_OUT,
@@ -243,7 +260,7 @@ class BillingProvider:
         self.tries: dict[int, Tries] = {}
         self.unknown: list[bytes] = []
         self.port = 0
-        self._listening, self._stopping = threading.Event(), asyncio.Event()
+        self._listening, self._stopping, self._released = threading.Event(), asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
@@ -254,6 +271,11 @@ class BillingProvider:
         self.bill = Bill(self.bill.limit)
         self.orders = {order.number: order for order in orders}
         self.tries = {order.number: Tries() for order in orders}
+
+    def release(self) -> None:
+        """Answer the slow orders, too."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._released.set)
 
     def close(self) -> None:
         """Stop, and close all connections."""
@@ -296,6 +318,8 @@ class BillingProvider:
             writer.write(_sized(status, b'{"error":{"message":"no","type":"server_error","param":null,"code":null}}'))
             return True
         self.bill.charge(order)
+        if order.fault == "slow":
+            await self._released.wait()
         if not order.stream and order.kind != "spoken":
             writer.write(_plain(order))
             return True
@@ -485,7 +509,9 @@ def _ends(order: Order, words: list[bytes], end: list[bytes]) -> list[bytes]:
 
 def _chat_events(order: Order) -> list[bytes]:
     chunk = {"id": f"chatcmpl-{order.name}", "object": "chat.completion.chunk", "created": 1, "model": _served(order)}
-    words = [_event(chunk | {"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}) for word in order.words]
+    words = [
+        _event(chunk | {"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}) for word in order.words
+    ]
     end = [
         _event(chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}),
         _event(chunk | {"choices": [], "usage": _chat_usage(order)}),
@@ -498,7 +524,10 @@ def _response_events(order: Order) -> list[bytes]:
     begun = _response_answer(order) | {"status": "in_progress", "output": [], "usage": None}
     words = [
         _event({"type": "response.created", "response": begun}),
-        *(_event({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": word}) for word in order.words),
+        *(
+            _event({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": word})
+            for word in order.words
+        ),
     ]
     return _ends(order, words, [_event({"type": "response.completed", "response": _response_answer(order)})])
 
@@ -523,7 +552,9 @@ def _message_events(order: Order) -> list[bytes]:
 
 def _gemini_events(order: Order) -> list[bytes]:
     words = [
-        _event({"candidates": [{"content": {"role": "model", "parts": [{"text": word}]}, "index": 0}], "modelVersion": order.model})
+        _event(
+            {"candidates": [{"content": {"role": "model", "parts": [{"text": word}]}, "index": 0}], "modelVersion": order.model}
+        )
         for word in order.words
     ]
     return _ends(order, words, [_event(_gemini_answer(order))])

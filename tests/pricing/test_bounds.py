@@ -165,7 +165,7 @@ def test_no_price_is_not_free():
     ],
 )
 def test_what_is_not_billed_by_tokens_has_a_bound_too(requested, rates, nano):
-    assert bound(requested, card(**rates), window=None, most=None if requested.kind != "transcribe" else 0).nano == nano
+    assert bound(requested, card(**rates), window=None, most=None).nano == nano
 
 
 def test_sounds_and_pictures_cost_their_own_rates_and_fill_the_window_first():

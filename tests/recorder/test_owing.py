@@ -3,7 +3,7 @@
 import pytest
 
 from domain.calls import Usage
-from domain.exchange import Closing, Exchange, Labels, Opening
+from domain.exchange import Attempt, Closing, Exchange, Labels, Opening
 from domain.holds import HeldClaim, Owed, Settlement, hold_text
 from domain.ledger import Claim
 from recorder.owing import settlement_of
@@ -62,15 +62,30 @@ def test_a_call_that_was_interrupted_with_its_gate_owes_its_hold_whatever_was_se
     assert owed(exchange(closed=False), outcome="interrupted", cost=10) == [(900, True), (5000, True), (1, True)]
 
 
-@pytest.mark.parametrize(("ending", "sent"), [("refused", False), ("refused", True), ("failed", False)])
+@pytest.mark.parametrize(("ending", "sent"), [("refused", False), ("refused", True), ("failed", False), ("client_gone", False)])
 def test_a_call_that_was_never_sent_owes_nothing(ending: str, sent: bool) -> None:
     found = owed(exchange(ending=ending, sent=sent), outcome="error", cost=None, cost_status="none", usage=None)
     assert found == [(0, False), (0, False), (0, False)]
 
 
 def test_a_call_that_was_sent_and_failed_owes_its_hold_and_the_request() -> None:
-    found = owed(exchange(ending="failed"), outcome="error", status=None, cost=None, cost_status="unknown", usage=None)
-    assert found == [(900, True), (5000, True), (1, False)]
+    call = exchange(ending="failed", status=504)
+    unknown = {"outcome": "error", "status": 504, "cost": None, "cost_status": "unknown", "usage": None}
+    call.closing.attempts = (Attempt("openai", "1", 1, error="silent", sent=True),)
+    assert owed(call, **unknown) == [(900, True), (5000, True), (1, False)]
+    # A further try was refused by the budget, after one that was answered with an error.
+    call.closing.attempts = (Attempt("openai", "1", 1, 500, sent=True),)
+    assert owed(call, **unknown) == [(0, False), (0, False), (1, False)]
+
+
+def test_a_try_that_was_sent_and_never_answered_is_owed_at_what_it_held() -> None:
+    call = exchange()
+    silent, refused = Attempt("openai", "1", 1, error="silent", sent=True), Attempt("openai", "2", 2, 429, sent=True)
+    unreachable, answered = Attempt("openai", "3", 3, error="cannot be reached"), Attempt("openai", "4", 4, 200, sent=True)
+    call.closing.attempts = (silent, refused, unreachable, answered)
+    assert owed(call, cost=1000) == [(1 + 900, False), (1280 + 5000, False), (1, False)]
+    call.closing.attempts = (answered,)
+    assert owed(call, cost=1000) == [(1, False), (1280, False), (1, False)]
 
 
 def test_a_call_that_the_upstream_turned_down_owes_the_request_alone() -> None:

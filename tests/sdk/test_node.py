@@ -2,34 +2,16 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
-
-import pytest
 
 from tests.harness.gate import Gate
 from tests.harness.steps import answer
 from tests.harness.upstream import ScriptedUpstream
+from tests.sdk.conftest import NODE
 from tests.wire.settings import MANAGED
 
-NODE, NPM = shutil.which("node"), shutil.which("npm")
 FILE = b'{"id":"file-1","object":"file","bytes":9,"created_at":1,"filename":"x.bin","purpose":"batch"}'
-
-
-@pytest.fixture(scope="session")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the SDKs into a folder of their own, once."""
-    if NODE is None or NPM is None:
-        pytest.skip("node and npm are not installed")
-    folder = tmp_path_factory.mktemp("node")
-    (folder / "package.json").write_text('{"name":"app","private":true,"type":"module"}')
-    command = [NPM, "install", "--no-audit", "--no-fund", "openai", "@anthropic-ai/sdk"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
-    if done.returncode:
-        pytest.skip(f"npm could not install the SDKs: {done.stderr.strip()[-300:]}")
-    shutil.copy(Path(__file__).with_name("node_app.mjs"), folder / "app.mjs")
-    return folder
 
 
 def test_an_app_on_node(app: Path, gate: Gate, upstream: ScriptedUpstream) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,19 +17,24 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
-from tests.harness.billing import BillingProvider, Order, order_of
+from tests.harness.billing import BillingProvider, Fault, Order, order_of
 from tests.harness.gate import ROOT, Gate, run_gate
 from tests.harness.records import Records
 from tests.harness.wire import until
+from tests.storage.conftest import _postgres_database, postgres_server
+from tests.storage.ledger.conftest import RedisServer
 from tests.whole.conftest import UP
-from tests.whole.test_kill import kill
+from tests.whole.test_kill import children, kill
 from tests.wire.settings import KEYS, MANAGED, upstream_table
 
 log = logging.getLogger(__name__)
 pytestmark = pytest.mark.slow
 CALLS = int(os.environ.get("FAREGATE_BILL_CALLS", "2000"))
 CALLERS = 16
+PATIENCE = float(os.environ.get("FAREGATE_BILL_PATIENCE", "300"))
+UNAVAILABLE = 503
 CREDENTIALS = tuple("sk-" + f"bill-{number}" for number in (1, 2))
 PATIENT = "[record]\nbarrier_ms = 5000\n"  # a call without a record is not what is looked for here
 
@@ -58,7 +64,7 @@ class Seen:
 
 
 def call_all(gates: Sequence[Gate], orders: Sequence[Order], *, callers: int = CALLERS, seen: Seen | None = None) -> Seen:
-    """Place every order once, so many at a time, at each gate in turn."""
+    """Place every order once, so many at a time, at each gate in turn; slow ones again, while the ledger is away."""
     seen = Seen() if seen is None else seen
 
     async def place_all() -> None:
@@ -67,6 +73,9 @@ def call_all(gates: Sequence[Gate], orders: Sequence[Order], *, callers: int = C
         async def caller() -> None:
             for order in waiting:
                 await place(gates[order.number % len(gates)].port, order, seen)
+                while order.fault == "slow" and seen.statuses[order.number] == UNAVAILABLE:
+                    await asyncio.sleep(0.05)
+                    await place(gates[order.number % len(gates)].port, order, seen)
 
         await asyncio.gather(*(caller() for _ in range(callers)))
 
@@ -277,7 +286,7 @@ def test_the_bill_agrees_through_kills_of_gate_and_office(provider: BillingProvi
     gate = started(PATIENT + tables(provider), tmp_path)
     try:
         seen = call_while_killing(gate, orders, ("gate", "office", "gate", "office", "both"))
-        records = agreeing_records(gate, {order.name for order in orders if seen.statuses[order.number]})
+        records = agreeing_records(gate, begun(orders, seen))
         assert max(Counter(record["labels"]["session"] for record in records).values()) == 1
         kinds = check(orders, records, provider)
         check_sums(gate, records)
@@ -305,6 +314,11 @@ def call_while_killing(gate: Gate, orders: Sequence[Order], kills: Sequence[str]
     return seen
 
 
+def begun(orders: Sequence[Order], seen: Seen) -> set[str]:
+    """Return the sessions whose answers from the provider began: they must be recorded. A refusal of our own that a kill cut off need not."""
+    return {order.name for order in orders if seen.statuses[order.number] == 200}
+
+
 def agreeing_records(gate: Gate, sessions: set[str]) -> list[dict[str, Any]]:
     """Return all recorded calls, as soon as these sessions are among them and their sums are what usage says."""
     found: list[dict[str, Any]] = []
@@ -325,7 +339,7 @@ def agreeing_records(gate: Gate, sessions: set[str]) -> list[dict[str, Any]]:
 def slowly_until(condition: Callable[[], bool], what: str) -> None:
     """Wait until `condition`, which is not cheap to ask, holds."""
     pause = threading.Event()
-    until(lambda: condition() or pause.wait(0.2), what, 300)
+    until(lambda: condition() or pause.wait(0.2), what, PATIENCE)
 
 
 STRICT = """
@@ -336,7 +350,7 @@ window = "total"
 mode = "strict"
 when_ledger_is_down = "{away}"
 """
-LIMIT = 1_500_000_000_000  # pico-USD
+LIMIT = 900_000_000_000  # pico-USD
 MANY = 50
 
 
@@ -353,8 +367,11 @@ def budget_of(gate: Gate) -> dict[str, Any]:
     return found
 
 
-def settled_budget(gate: Gate) -> int:
-    """Return what is spent, in pico-USD, as soon as nothing is held and it is the sum of the recorded calls, each rounded up to nano-USD."""
+def settled_budget(gate: Gate, *, calls: int | None = None) -> int:
+    """Return what is spent, in pico-USD, as soon as it is the sum of the recorded calls, each rounded up to nano-USD.
+
+    Nothing may be held any more; or, where slices may be, so many calls must be recorded.
+    """
     spent: list[int | None] = []
 
     def is_sum() -> bool:
@@ -366,7 +383,8 @@ def settled_budget(gate: Gate) -> int:
             return False
         expected = sum(-(-cost // 1000) * 1000 for cost in costs)
         spent[:] = [pico(budget["spent"]), pico(budget["held"]), expected]
-        return spent[1] == 0 and spent[0] == expected
+        done = spent[1] == 0 if calls is None else len(costs) >= calls
+        return done and spent[0] == expected
 
     try:
         slowly_until(is_sum, "what is spent is not the sum of the calls")
@@ -375,17 +393,31 @@ def settled_budget(gate: Gate) -> int:
     return spent[0] or 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_strict_budget_is_never_passed_at_the_provider(workers: int, tmp_path: Path) -> None:
+ROUND = 100
+
+
+def call_in_rounds(gates: Sequence[Gate], orders: Sequence[Order], provider: BillingProvider) -> tuple[Seen, int, int]:
+    """Place orders, so many at once, wait until all is settled, and go on until most of the budget is spent.
+
+    Return what was seen, how many were placed, and what is spent.
+    """
+    seen, placed, spent = Seen(), 0, 0
+    while placed < len(orders) and provider.bill.pico <= LIMIT * 3 // 4:
+        call_all(gates, orders[placed : placed + ROUND], callers=MANY, seen=seen)
+        placed += ROUND
+        spent = settled_budget(gates[0])
+    return seen, placed, spent
+
+
+def test_a_strict_budget_is_never_passed_at_the_provider(tmp_path: Path) -> None:
+    """Two gate processes, and fifty callers."""
     provider = BillingProvider(LIMIT)
-    orders = [order_of(number, seed=3, honest=True) for number in range(800)]
+    orders = [order_of(number, seed=3, honest=True) for number in range(1_600)]
     provider.take(orders)
-    gate = started(f"[server]\nworkers = {workers}\n" + PATIENT + strict() + tables(provider), tmp_path)
+    gate = started("[server]\nworkers = 2\n" + PATIENT + strict() + tables(provider), tmp_path)
     try:
-        seen = call_all([gate], orders, callers=MANY)
-        spent = settled_budget(gate)
-        records = recorded(gate, len(orders))
-        check(orders, records, provider)
+        seen, placed, spent = call_in_rounds([gate], orders, provider)
+        check(orders[:placed], recorded(gate, placed), provider)
     finally:
         gate.stop()
         provider.close()
@@ -403,12 +435,193 @@ def test_a_strict_budget_is_never_passed_through_kills(tmp_path: Path) -> None:
     gate = started(PATIENT + strict() + tables(provider), tmp_path)
     try:
         seen = call_while_killing(gate, orders, ("gate", "office", "both"), callers=MANY)
-        agreeing_records(gate, {order.name for order in orders if seen.statuses[order.number]})
+        records = agreeing_records(gate, begun(orders, seen))
         budget = budget_of(gate)
     finally:
         gate.stop()
         provider.close()
     spent, held = pico(budget["spent"]) or 0, pico(budget["held"]) or 0
-    log.info("statuses %s, codes %s, bill %d, spent %d, held %d", Counter(seen.statuses.values()), seen.codes, provider.bill.pico, spent, held)
+    log.info(
+        "statuses %s, codes %s, bill %d, spent %d, held %d",
+        Counter(seen.statuses.values()),
+        seen.codes,
+        provider.bill.pico,
+        spent,
+        held,
+    )
     assert provider.bill.over == []
     assert provider.bill.pico <= spent + held <= LIMIT
+    check(orders, records, provider)
+
+
+@dataclass
+class Cluster:
+    """Two gateways with folders of their own, one PostgreSQL and one Redis."""
+
+    gates: tuple[Gate, Gate]
+    redis: RedisServer
+    provider: BillingProvider
+
+    def place(self, orders: Sequence[Order], gates: Sequence[Gate] = ()) -> Seen:
+        """Place orders at both gates, or at these."""
+        return call_all(gates or self.gates, orders, callers=MANY)
+
+
+@pytest.fixture(scope="module")
+def database_server() -> Iterator[str]:
+    if url := os.environ.get("FAREGATE_TEST_POSTGRES"):
+        yield url
+        return
+    with postgres_server() as server:
+        yield server.get_uri()
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, database_server: str, tmp_path: Path) -> Iterator[Cluster]:
+    """Start both; the fixture's parameter is what happens while the ledger is away."""
+    provider, server = BillingProvider(LIMIT), RedisServer()
+    gates: list[Gate] = []
+    with _postgres_database(database_server) as (_, url):
+        places = f'[storage]\ndatabase_url = "{url}"\nredis_url = "{server.url}"\n'
+        try:
+            gates += [
+                started(places + PATIENT + strict(request.param) + tables(provider), tmp_path / name) for name in ("a", "b")
+            ]
+            yield Cluster((gates[0], gates[1]), server, provider)
+        finally:
+            provider.release()
+            for gate in gates:
+                gate.stop()
+            server.close()
+            provider.close()
+
+
+@pytest.mark.parametrize("cluster", ["closed"], indirect=True)
+def test_redis_paused_killed_and_emptied_never_lets_a_strict_budget_be_passed(cluster: Cluster) -> None:
+    """Slow calls run at the second gateway, and are most of the budget, while Redis goes away and twice forgets them."""
+    provider, server = cluster.provider, cluster.redis
+    orders = [
+        *(order_of(number, seed=5, honest=True) for number in range(50)),
+        *(dear_order(number) for number in range(50, 3_000)),
+    ]
+    slow = [dear_order(number, "slow") for number in range(3_000, 3_300)]
+    provider.take(orders + slow)
+    placed = place_until_answered(cluster, orders, 0, enough=50)
+    settled_budget(cluster.gates[0])
+    held_up = Seen()
+    waiting = threading.Thread(target=lambda: call_all([cluster.gates[1]], slow, callers=len(slow), seen=held_up))
+    waiting.start()
+    until(lambda: all_decided(provider, slow, held_up), "slow calls are not decided", PATIENCE)
+    assert provider.bill.pico > LIMIT // 2, held_up.codes
+    server.pause()
+    placed = all_refused(cluster, orders, placed)
+    server.resume()
+    placed = place_until_answered(cluster, orders, placed, enough=10)
+    # So it is the office that does not know of the slow calls which makes the ledger anew.
+    for pid in children(cluster.gates[1], "office"):
+        os.kill(pid, signal.SIGSTOP)
+    server.kill()
+    placed = all_refused(cluster, orders, placed)
+    server.start()
+    slowly_until(redis_is_made_anew(server), "no office made the ledger anew")
+    server.empty()
+    placed = place_until_answered(cluster, orders, placed, enough=150)
+    for pid in children(cluster.gates[1], "office"):
+        os.kill(pid, signal.SIGCONT)
+    assert provider.bill.over == []
+    provider.release()
+    waiting.join(PATIENCE)
+    place_until_answered(cluster, orders, placed, enough=20)
+    spent = settled_budget(cluster.gates[0])
+    running = sum(provider.bill.charges[order.number] for order in slow)
+    log.info("%d slow, bill %d, spent %d", running, provider.bill.pico, spent)
+    assert provider.bill.over == []
+    assert provider.bill.pico <= spent <= LIMIT
+
+
+def all_refused(cluster: Cluster, orders: Sequence[Order], placed: int) -> int:
+    """Place 20 orders at both gateways, none of which may come to the provider; return how many were placed."""
+    before = cluster.provider.bill.pico
+    away = cluster.place(orders[placed : placed + 20])
+    assert set(away.statuses.values()) == {UNAVAILABLE}
+    assert set(away.codes) <= {"budget_unavailable", "api_error", "503"}, away.codes
+    assert cluster.provider.bill.pico == before
+    return placed + 20
+
+
+def redis_is_made_anew(server: RedisServer) -> Callable[[], bool]:
+    def made() -> bool:
+        with redis.Redis.from_url(server.url) as client:
+            return bool(client.exists("{faregate}:epoch"))
+
+    return made
+
+
+def all_decided(provider: BillingProvider, orders: Sequence[Order], seen: Seen) -> bool:
+    """Tell whether each order is at the provider or was refused for good."""
+    return all(
+        provider.bill.charges[order.number] or seen.statuses.get(order.number) not in {None, 0, UNAVAILABLE} for order in orders
+    )
+
+
+def dear_order(number: int, fault: Fault = "") -> Order:
+    """Return an order that comes to nearly as much as is held for it."""
+    return Order(number, "chat", "gpt-4o", stream=False, fault=fault, counts={"in": 200, "out": 300})
+
+
+def place_until_answered(cluster: Cluster, orders: Sequence[Order], placed: int, *, enough: int) -> int:
+    """Place orders at the first gateway, until the ledger has answered for `enough` of them; return how many were placed."""
+    answered = 0
+    pause = threading.Event()
+    while answered < enough and placed < len(orders):
+        some = orders[placed : placed + 5]
+        seen = cluster.place(some, cluster.gates[:1])
+        placed += len(some)
+        good = sum(status != UNAVAILABLE for status in seen.statuses.values())
+        answered += good
+        if not good:
+            pause.wait(0.2)
+    return placed
+
+
+@pytest.mark.parametrize("cluster", ["open"], indirect=True)
+def test_an_open_budget_lets_calls_pass_while_redis_is_paused_and_counts_them_after(cluster: Cluster) -> None:
+    provider = cluster.provider
+    orders = [order_of(number, seed=6, honest=True) for number in range(300)]
+    provider.take(orders)
+    placed = place_until_answered(cluster, orders, 0, enough=20)
+    settled_budget(cluster.gates[0])
+    cluster.redis.pause()
+    away = cluster.place(orders[placed : placed + 60])
+    cluster.redis.resume()
+    ours = {order.number: away.statuses[order.number] for order in orders[placed : placed + 60]}
+    assert set(ours.values()) <= {200, 400, 500}
+    assert all(provider.bill.charges[order.number] == order.billed for order in orders[placed : placed + 60])
+    assert provider.bill.pico <= settled_budget(cluster.gates[0], calls=placed + 60)
+
+
+@pytest.mark.parametrize("cluster", ["slice"], indirect=True)
+def test_while_redis_is_paused_no_more_is_spent_than_was_leased_for_that(cluster: Cluster) -> None:
+    provider = cluster.provider
+    orders = [dear_order(number) for number in range(600)]
+    provider.take(orders)
+    placed = place_until_answered(cluster, orders, 0, enough=20)
+    spent = settled_budget(cluster.gates[0], calls=placed)
+    until_leased(cluster)
+    leased = pico(budget_of(cluster.gates[0])["held"]) or 0
+    before = provider.bill.pico
+    cluster.redis.pause()
+    away = cluster.place(orders[placed : placed + 100])
+    cluster.redis.resume()
+    charged = provider.bill.pico - before
+    log.info("leased %d, charged meanwhile %d, %s, %s", leased, charged, Counter(away.statuses.values()), away.codes)
+    assert 0 < charged <= leased
+    assert set(away.statuses.values()) == {200, UNAVAILABLE}
+    assert set(away.codes) == {"budget_unavailable"}
+    assert settled_budget(cluster.gates[0], calls=placed + 100) >= spent + charged
+    assert provider.bill.over == []
+
+
+def until_leased(cluster: Cluster) -> None:
+    """Wait until a gate has leased a slice for bad times: it does so as it renews what it holds."""
+    slowly_until(lambda: (pico(budget_of(cluster.gates[0])["held"]) or 0) > 0, "no slice is leased")

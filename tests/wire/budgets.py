@@ -1,6 +1,9 @@
 """A gate with a key for each thing that a budget can do, and the calls that the tests of budgets make."""
 
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,6 @@ KEYS: dict[str, dict[str, Any]] = {
         "spent": {},
         "spent-402": {"status": 402},
         "per-call": {"limit": 10_000, "per_call_usd": "0.0000009"},
-        "narrow": {"limit": 1_500},
         "waiting": {"limit": 1_500},
         "plenty": {"limit": 100_000},
         "warned": {"limit": 1_100, "mode": "soft"},
@@ -48,6 +50,13 @@ KEYS: dict[str, dict[str, Any]] = {
         "cut-gzip": {"limit": 3_000, "mode": "balanced"},
         "cut-gzip-usage": {"limit": 3_000, "mode": "balanced"},
         "cut-usage": {"limit": 3_000, "mode": "balanced"},
+        "cut-warm": {"limit": 3_000, "mode": "balanced"},
+        "cut-warm-exact": {"limit": 3_000, "mode": "balanced"},
+        "cut-locked": {"limit": 100_000, "mode": "balanced", "when_ledger_is_down": "closed"},
+        "cut-locked-open": {"limit": 100_000, "mode": "balanced", "when_ledger_is_down": "open"},
+        "cut-asked-again": {"limit": 3_000, "mode": "balanced"},
+        "in-a-row": {"limit": 2_500},
+        "warm": {"limit": 1_000_000},
         "cut-until-close": {"limit": 3_000, "mode": "balanced"},
         "grown": {"limit": 100_000, "mode": "balanced"},
         "session": {"limit": 3_000, "mode": "balanced"},
@@ -62,7 +71,6 @@ KEYS: dict[str, dict[str, Any]] = {
         "once-500": {"limit": 1_500},
         "locked-closed": {"limit": 100_000, "when_ledger_is_down": "closed"},
         "locked-open": {"limit": 100_000, "when_ledger_is_down": "open"},
-        "left": {"limit": 100_000},
     }.items()
 }
 LIMITED = {"often": "rpm = 2", "much": "tpm = 400", "side-by-side": "parallel = 1"}
@@ -80,7 +88,8 @@ def for_budgets(port: int, extra: str = "") -> str:
         upstream_table("openai", port),
         upstream_table("anthropic", port, path="", dialect="anthropic"),
         upstream_table("gemini", port, path="", dialect="gemini"),
-        *(upstream_table(f"tries-{status}", port, keys=TRIES) for status in ("401", "429", "500", "left")),
+        upstream_table("picky", port),
+        *(upstream_table(f"tries-{status}", port, keys=TRIES) for status in ("401", "429", "500")),
         *(upstream_table(f"once-{status}", port, keys=TRIES) for status in ("401", "429", "500")),
     ]
     keys = [*KEYS, "unlimited"]
@@ -139,6 +148,18 @@ def call(gate: Gate, *of: Any, method: bytes = b"POST", **fields: Any) -> Answer
     with RawClient(gate.address) as client:
         client.send(asked(*of, method=method, **fields))
         return client.answer(method)
+
+
+@contextmanager
+def locked(gate: Gate) -> Iterator[None]:
+    """Hold the ledger's file as somebody does who writes and does not end."""
+    connection = sqlite3.connect(gate.data / "ledger.db", isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
 
 
 # Streams

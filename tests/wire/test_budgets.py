@@ -1,19 +1,18 @@
 """Calls of keys under a budget, through real sockets: who is refused and how, what is told, and what is changed."""
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.harness.client import Answer, RawClient
+from tests.harness.compare import request
 from tests.harness.gate import Gate
 from tests.harness.messages import chunked
 from tests.harness.steps import Await, ReadBody, Send, answer
 from tests.harness.upstream import OK, ScriptedUpstream
 from tests.harness.wire import until
-from tests.wire.budgets import DELTA, HEAD, asked, call, chat
+from tests.wire.budgets import DELTA, HEAD, asked, call, chat, locked
+from tests.wire.settings import MANAGED
 
 FACTS = "limit $0.0000005, spent $0.00, held $0.00, this request up to $0.000001. It never resets. Lower max_tokens or raise the budget."
 MESSAGE = b'{"model":"m","max_tokens":450,"messages":[{"role":"user","content":"%b"}]}'
@@ -105,6 +104,17 @@ def test_while_another_call_holds_the_rest_a_call_is_to_come_again_soon(gate: Ga
     assert len(upstream.received) == 1
 
 
+def test_refused_and_served_calls_share_a_connection(gate: Gate, upstream: ScriptedUpstream) -> None:
+    upstream.plan(answer(OK))
+    with RawClient(gate.address) as client:
+        for key, status in (("in-a-row", 200), ("spent", 429), ("in-a-row", 200), ("in-a-row", 429), ("unlimited", 200)):
+            client.send(asked(key))
+            assert client.answer().status == status
+        client.send(asked("spent") + asked("unlimited") + asked("in-a-row"))
+        assert [client.answer().status for _ in range(3)] == [429, 200, 429]
+    assert len(upstream.received) == 4
+
+
 # What an answer tells
 
 
@@ -138,6 +148,14 @@ def test_a_call_under_no_budget_is_told_nothing_and_no_ledger_is_touched(
     assert got.status == 200
     assert [name for name, _ in got.head.headers if name.lower().startswith(b"x-faregate-budget")] == []
     assert (ledger.stat() if ledger.exists() else None) == before
+
+
+def test_a_gate_without_budgets_has_no_ledger(protocol_gate: Gate, upstream: ScriptedUpstream) -> None:
+    upstream.plan(answer(OK))
+    with RawClient(protocol_gate.address) as client:
+        client.send(request(body=chat(), credential=b"Bearer " + MANAGED.encode()))
+        assert client.answer().status == 200
+    assert not (protocol_gate.data / "ledger.db").exists()
 
 
 # What is changed
@@ -183,7 +201,7 @@ def test_clamping_knows_geminis_place(gate: Gate, upstream: ScriptedUpstream) ->
 
 
 @pytest.mark.parametrize(
-    ("method", "target", "body"),
+    "free",
     [
         (b"GET", b"/v1/models", b""),
         (b"GET", b"/v1/files/file-1/content", b""),
@@ -195,8 +213,9 @@ def test_clamping_knows_geminis_place(gate: Gate, upstream: ScriptedUpstream) ->
 )
 @pytest.mark.parametrize("key", ["nothing", "nothing-by-tokens"])
 def test_what_costs_nothing_passes_under_a_spent_budget(
-    key: str, method: bytes, target: bytes, body: bytes, gate: Gate, upstream: ScriptedUpstream
+    key: str, free: tuple[bytes, bytes, bytes], gate: Gate, upstream: ScriptedUpstream
 ) -> None:
+    method, target, body = free
     upstream.plan(answer(OK))
     assert call(gate, key, body, target=target, method=method).status == 200
     assert call(gate, key).status == 429
@@ -239,18 +258,6 @@ def test_an_upload_passes_whole_or_not_at_all(size: int, gate: Gate, upstream: S
 
 
 # The ledger is away
-
-
-@contextmanager
-def locked(gate: Gate) -> Iterator[None]:
-    """Hold the ledger's file as somebody does who writes and does not end."""
-    connection = sqlite3.connect(gate.data / "ledger.db", isolation_level=None)
-    connection.execute("BEGIN EXCLUSIVE")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-        connection.close()
 
 
 def test_while_the_ledger_is_locked_each_budget_says_what_happens(gate: Gate, upstream: ScriptedUpstream) -> None:

@@ -11,7 +11,7 @@ from tests.harness.gate import Gate
 from tests.harness.steps import Await, AwaitClosed, ReadBody, Script, Send, Take, answer, in_lockstep
 from tests.harness.upstream import OK, ScriptedUpstream
 from tests.harness.wire import until
-from tests.wire.budgets import DELTA, ENOUGH, HEAD, asked, call, chat, chunk, secret
+from tests.wire.budgets import DELTA, ENOUGH, HEAD, asked, call, chat, chunk, locked, secret
 
 ANTHROPIC_DELTA = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"word "}}\n\n'
@@ -97,6 +97,71 @@ def test_a_stream_that_is_no_longer_paid_for_ends_with_an_error_event(key: str, 
 @pytest.mark.parametrize("key", ["cut", "cut-usage"])
 def test_such_an_end_waits_for_an_exact_record_too(key: str, exact: Gate, upstream: ScriptedUpstream) -> None:
     check_cut(key, exact, upstream)
+
+
+def check_cut_on_a_warm_connection(key: str, gate: Gate, upstream: ScriptedUpstream) -> None:
+    """A call that waits for no connection runs without a task of its own."""
+    upstream.plan(answer(OK), runs_on(chunk(DELTA * ENOUGH)))
+    with RawClient(gate.address) as client:
+        client.send(asked("warm"))
+        assert client.answer().status == 200
+        client.send(asked(key, chat(9_000, stream=True)))
+        got = client.answer()
+        assert len({id(one.link) for one in upstream.received}) == 1
+        count, rest = split_at(got.body.data, DELTA)
+        assert 700 < count <= ENOUGH
+        assert ended_with(rest, key)["code"] == "insufficient_quota"
+        assert got.body.ending == "complete"
+        until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
+        # The caller's connection goes on.
+        upstream.plan(answer(OK))
+        client.send(asked("warm"))
+        assert client.answer().status == 200
+
+
+def test_a_stream_on_a_warm_connection_is_ended_too(gate: Gate, upstream: ScriptedUpstream) -> None:
+    check_cut_on_a_warm_connection("cut-warm", gate, upstream)
+
+
+def test_a_stream_on_a_warm_connection_is_ended_behind_an_exact_record(exact: Gate, upstream: ScriptedUpstream) -> None:
+    check_cut_on_a_warm_connection("cut-warm-exact", exact, upstream)
+
+
+@pytest.mark.parametrize("key", ["cut-locked", "cut-locked-open"])
+def test_while_the_ledger_is_locked_a_running_stream_does_what_its_budget_says(
+    key: str, gate: Gate, upstream: ScriptedUpstream
+) -> None:
+    sent = DELTA * ENOUGH
+    upstream.plan((ReadBody(), Send(HEAD + chunk(DELTA)), Await("locked"), Send(chunk(sent)), Await("asked"), Send(b"0\r\n\r\n")))
+    with RawClient(gate.address) as client:
+        client.send(asked(key, chat(9_000, stream=True)))
+        client.until_got(b"word")
+        with locked(gate):
+            upstream.signal("locked")
+            if key == "cut-locked":
+                client.until_got(b"budget_unavailable")
+            else:
+                client.until_got(sent[-200:])
+        upstream.signal("asked")
+        got = client.answer()
+    count, rest = split_at(got.body.data, DELTA)
+    assert got.body.ending == "complete"
+    if key == "cut-locked":
+        assert json.loads(rest.removeprefix(b"data: "))["error"]["code"] == "budget_unavailable"
+    else:
+        assert (count, rest) == (ENOUGH + 1, b"")
+
+
+def test_a_stream_that_is_asked_for_again_without_usage_is_still_paid_for(gate: Gate, upstream: ScriptedUpstream) -> None:
+    told = b'{"error":{"message":"unknown field stream_options"}}'
+    refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(told), told)
+    upstream.plan(answer(refusal), runs_on(chunk(DELTA * ENOUGH)))
+    got = call(gate, "cut-asked-again", chat(9_000, stream=True), target=b"/picky/v1/chat/completions")
+    count, rest = split_at(got.body.data, DELTA)
+    assert count > 700
+    assert ended_with(rest, "cut-asked-again")["code"] == "insufficient_quota"
+    bodies = [one.body.data for one in upstream.received if one.body]
+    assert [b"stream_options" in body for body in bodies] == [True, False]
 
 
 def test_an_event_that_has_begun_ends_first(gate: Gate, upstream: ScriptedUpstream) -> None:

@@ -132,7 +132,7 @@ def _sqlite(folder: Path) -> Ledgers:
 
 def _redis(url: str) -> Ledgers:
     gate = RedisHolding(url, deadline=PATIENT, own_clock=False)
-    office = RedisSettling(url, deadline=PATIENT, own_clock=False)
+    office = RedisSettling(url, deadline=PATIENT, own_clock=False, young_seconds=0)
 
     async def close() -> None:
         await gate.close()

@@ -7,9 +7,10 @@ import pytest
 import redis
 
 from domain.ledger import Claim, Held, LedgerLost, LedgerUnavailable, Refused, Standing
+from gateway.holding import LEASE_SECONDS, RENEW_SECONDS
 from storage.ledger import begin_ledger, open_ledger, open_settling_ledger
-from storage.ledger.redis import RedisHolding, RedisSettling
-from storage.ledger.redis_client import DEADLINE, FIRST_PROBE, LAST_PROBE, AsyncRedis, WaitingRedis
+from storage.ledger.redis import YOUNG_SECONDS, RedisHolding, RedisSettling
+from storage.ledger.redis_client import CONNECTIONS, DEADLINE, FIRST_PROBE, LAST_PROBE, AsyncRedis, WaitingRedis
 from tests.storage.ledger.conftest import LEASE, NOW, PATIENT, RedisServer, a_claim
 
 TIME = {"now": NOW, "lease": LEASE}
@@ -46,7 +47,7 @@ async def gate_of(url: str, **values):
 
 
 def office_of(url: str) -> RedisSettling:
-    office = RedisSettling(url, deadline=PATIENT, own_clock=False)
+    office = RedisSettling(url, deadline=PATIENT, own_clock=False, young_seconds=0)
     office.rebuild([], {}, **TIME)
     return office
 
@@ -155,6 +156,50 @@ async def test_an_emptied_redis_refuses_everybody_until_it_is_made_anew(redis_se
             assert await gate.hold("four", [a_claim(11)], **TIME) == Refused(a_claim(11), Standing(30, 60))
             await gate.resume("one", [a_claim(65)], **TIME)
             assert office.standings([COUNTER]) == {COUNTER: Standing(30, 65)}
+
+
+async def test_a_ledger_that_was_made_anew_holds_nothing_new_until_other_gates_brought_what_they_hold(
+    redis_server: RedisServer,
+) -> None:
+    """The office that makes it anew knows the calls of its own gates only: what it let in meanwhile could be spent twice."""
+    office = RedisSettling(redis_server.url, deadline=PATIENT, own_clock=False, young_seconds=3600)
+    with closing(office), redis.Redis.from_url(redis_server.url) as other:
+        async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+            office.rebuild([a_claim(30)], {"one": [a_claim(10)]}, **TIME)
+            assert await gate.renew(["one", "of another gate"], **TIME) == ["one", "of another gate"]
+            await gate.resume("of another gate", [a_claim(50)], **TIME)
+            for again in (lambda: gate.hold("new", [a_claim(1)], **TIME), lambda: gate.top_up("one", [1], **TIME)):
+                with pytest.raises(LedgerLost):
+                    await again()
+            office.settle({"one": [5]}, now=NOW)
+            assert office.standings([COUNTER]) == {COUNTER: Standing(35, 50)}
+            assert 0 < other.pttl("{faregate}:young") <= 3_600_000
+            other.delete("{faregate}:young")
+            assert await gate.hold("new", [a_claim(16)], **TIME) == Refused(a_claim(16), Standing(35, 50))
+            assert await gate.hold("new", [a_claim(15)], **TIME) == Held((Standing(35, 65),))
+
+
+async def test_many_more_calls_at_once_than_there_are_connections_are_all_answered(redis_server: RedisServer) -> None:
+    """To wait for a connection is no sign that Redis is away."""
+    with closing(office_of(redis_server.url)):
+        async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+            holds = [gate.hold(f"h{number}", [a_claim(1, limit=600)], **TIME) for number in range(20 * CONNECTIONS)]
+            # However long the last of them waits: no connection is ever waited for in the pool, which would be timed.
+            gate._redis._client.connection_pool.timeout = 0
+            answers = await asyncio.gather(*holds)
+            assert {type(answer) for answer in answers} == {Held}
+            assert not gate._redis.is_open
+
+
+async def test_a_ledger_of_which_nothing_was_ever_spent_holds_at_once(redis_server: RedisServer) -> None:
+    with closing(RedisSettling(redis_server.url, deadline=PATIENT, own_clock=False)) as office:
+        async with gate_of(redis_server.url, deadline=PATIENT) as gate:
+            office.rebuild([], {}, **TIME)
+            assert await gate.hold("one", [a_claim(1)], **TIME) == Held((Standing(0, 1),))
+
+
+def test_every_gate_renews_several_times_while_a_ledger_is_young() -> None:
+    assert RENEW_SECONDS * 3 < YOUNG_SECONDS < LEASE_SECONDS
 
 
 async def test_a_redis_that_lost_only_its_mark_is_swept_and_made_anew(redis_server: RedisServer) -> None:
