@@ -82,7 +82,20 @@ def test_all_is_well_with_a_running_gateway(up):
     assert run.returncode == 0, run.stdout
     assert all(line.startswith("✓ ") for line in run.stdout.splitlines())
     named = checks(up.run("doctor", "--json"))
-    assert {"config", "data", "disk", "keys", "gate", "office", "store", "journal", "recorder", "ledger", "→ sim", "clock"} <= set(named)
+    assert {
+        "config",
+        "data",
+        "disk",
+        "keys",
+        "gate",
+        "office",
+        "store",
+        "journal",
+        "recorder",
+        "ledger",
+        "→ sim",
+        "clock",
+    } <= set(named)
 
 
 def test_each_trouble_has_a_line_and_what_mends_it(tmp_path, provider):

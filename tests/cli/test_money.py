@@ -38,7 +38,12 @@ def test_usage_is_the_sum_of_the_calls(up, recorded):
         told(up, "usage", "--by", "model,customer", "--by", "section", "--customer", CUSTOMER, "--last", "1d", "--json")
     )
     [row] = found["rows"]
-    assert (row["model"], row["customer"], row["section"], row["calls"]) == (recorded[0]["model"], CUSTOMER, "agent:sums/tool:b", 3)
+    assert (row["model"], row["customer"], row["section"], row["calls"]) == (
+        recorded[0]["model"],
+        CUSTOMER,
+        "agent:sums/tool:b",
+        3,
+    )
     costs = [Decimal(call["cost_usd"]) for call in recorded if call["cost_usd"] is not None]
     assert Decimal(row["cost_usd"] or 0) == sum(costs)
     assert row["unknown_cost_calls"] == sum(call["cost_status"] == "unknown" for call in recorded)
