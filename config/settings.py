@@ -77,7 +77,7 @@ class StorageSettings(_Section):
     redis_url: str | None = Field(
         default=None,
         repr=False,
-        description="The ledger of what is spent and held, for gates on several machines: `redis://user:password@host:6379/0`, `rediss://` with TLS, or `unix://` and a path; without it, a file in the data folder. Give it a Redis that evicts nothing (`maxmemory-policy noeviction`).",
+        description="The ledger of what is spent and held, for gates on several machines: `redis://user:password@host:6379/0`, `rediss://` with TLS, or `unix://` and a path; without it, a file in the data folder. Give it a Redis that evicts nothing (`maxmemory-policy noeviction`). Gateways that share a Redis must share a PostgreSQL too: what was spent is checked against the store.",
     )
 
     @field_validator("redis_url")

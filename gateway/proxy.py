@@ -1,6 +1,6 @@
 """What happens to a call, from its head to its record.
 
-    authenticate ─ label ─ peek ─ choose ─ send ─ barrier ─ tee ─ close
+    authenticate ─ label ─ peek ─ choose ─ hold ─ send ─ barrier ─ tee ─ close
 
 Nothing here parses an answer or waits for a store. Whatever ends a call, it leaves a record.
 """

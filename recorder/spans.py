@@ -180,6 +180,9 @@ def _billable(exchange: Exchange, call: Call) -> bool:
         return True
     if closing.ending == "complete":
         return (closing.status or 0) < FIRST_ERROR
+    if closing.ending == "failed" and closing.attempts and all((one.status or 0) >= FIRST_ERROR for one in closing.attempts):
+        # Every try was turned down, and one more was not made: a budget had no room for it, say.
+        return False
     return closing.ending != "refused" and (closing.ending not in {"failed", "client_gone"} or closing.sent_us is not None)
 
 

@@ -72,6 +72,12 @@ def test_the_upstream_is_the_last_one_tried():
         (closing(attempts=()), CALL, "sim", ("free", 0)),
         (closing(ending="refused", attempts=(), sent_us=None), replace(CALL, outcome="denied"), "openai", ("none", None)),
         (closing(ending="failed", status=502, sent_us=None), replace(CALL, outcome="error"), "openai", ("none", None)),
+        (
+            closing(ending="failed", status=429, attempts=(Attempt("openai", "1", AT, 429, sent=True),)),
+            replace(CALL, outcome="error"),
+            "openai",
+            ("none", None),
+        ),
         (closing(ending="failed", status=504), replace(CALL, outcome="error"), "openai", ("unknown", None)),
         (closing(), replace(CALL, operation="models"), "openai", ("none", None)),
         (closing(), replace(CALL, operation="files"), "openai", ("none", None)),

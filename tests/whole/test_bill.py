@@ -191,7 +191,8 @@ def check(orders: Sequence[Order], records: Sequence[dict[str, Any]], provider: 
             assert record["cost_usd"] is None, record
         if not charged:
             kinds["not charged"] += 1
-            if record["cost_usd"] is not None or record["cost_status"] not in {"none", "unknown"}:
+            allowed = {"none", "unknown"} if record["outcome"] == "interrupted" else {"none"}
+            if record["cost_usd"] is not None or record["cost_status"] not in allowed:
                 wrong.append(f"{order} was not charged: {record['cost_usd']} {record['cost_status']}")
         elif not order.told or record["outcome"] in {"interrupted", "cancelled"}:
             kinds["not told"] += 1
