@@ -121,7 +121,8 @@ class Holdings:
         wanted = _requested(asking)
         bound = self._bounding.bound(wanted, asking.upstream, asking.model, asking.key, now)
         holding = Holding(asking.id, asking.key, wanted, bound, asking.model, applied, stream=asking.stream)
-        holding.permit = await self._pace.admit(asking.key, asking.id, _paced_tokens(bound, wanted, asking), now)
+        if asking.key.limits is not None:
+            holding.permit = await self._pace.admit(asking.key, asking.id, _paced_tokens(bound, wanted, asking), now)
         try:
             if applied:
                 await self._hold(holding, asking, now)

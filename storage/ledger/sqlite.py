@@ -134,9 +134,12 @@ class SqliteHolding:
         self._file.close()
 
     async def _fitting(self, step: Callable[[sqlite3.Connection], Held | Refused]) -> Held | Refused:
-        """Do a step that may find that a claim does not fit."""
+        """Do a step that may find that a claim does not fit: mostly at once, since mostly nobody else writes."""
         try:
-            return await self._done(step)
+            try:
+                return self._tried(step)
+            except Busy:
+                return await self._done(step)
         except DoesNotFit as error:
             return error.refused
 
@@ -157,8 +160,16 @@ class SqliteHolding:
             raise
 
     def _tried(self, step: Callable[[sqlite3.Connection], T]) -> T:
-        with self._file.writing() as connection:
+        file = self._file
+        connection = file.begin()
+        try:
             result = step(connection)
+        except BaseException as error:
+            file.roll_back(connection)
+            if isinstance(error, sqlite3.Error):
+                raise file.trouble(error) from error
+            raise
+        file.commit(connection)
         self._patient = True
         self._transactions += 1
         if self._transactions % LOOK_EVERY == 0 and self._file.log_bytes > self._neglected_bytes and self._tidying is None:

@@ -70,6 +70,8 @@ class LedgerFile:
                 os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE))
             connection = self._connect()
             try:
+                # A hold changes two pages, whole ones of which are written to the log: small pages cost less.
+                connection.execute("PRAGMA page_size = 1024")
                 # There is nothing in it that a power cut could take.
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -91,21 +93,51 @@ class LedgerFile:
             Busy: somebody else writes.
             LedgerUnavailable: it cannot be used.
         """
+        connection = self.begin(whole=whole)
+        try:
+            yield connection
+        except BaseException as error:
+            self.roll_back(connection)
+            if isinstance(error, sqlite3.Error):
+                raise self._trouble(error) from error
+            raise
+        self.commit(connection)
+
+    # The three steps of `writing`, for a hold, which a context manager would make dearer.
+
+    def begin(self, *, whole: bool = True) -> sqlite3.Connection:
+        """Begin a transaction. It raises as `writing` does."""
         connection = self._open(whole=whole)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
         except sqlite3.Error as error:
+            self._done_with(connection)
             raise self._trouble(error) from error
-        finally:
-            if connection is not self._connection:
-                connection.close()
+        return connection
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Commit what was done since `begin`. It raises as `writing` does."""
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.roll_back(connection)
+            raise self._trouble(error) from error
+        self._done_with(connection)
+
+    def roll_back(self, connection: sqlite3.Connection) -> None:
+        """Undo what was done since `begin`."""
+        with suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        self._done_with(connection)
+
+    def trouble(self, error: sqlite3.Error) -> LedgerUnavailable:
+        """Return what an error between `begin` and `commit` means."""
+        return self._trouble(error)
+
+    def _done_with(self, connection: sqlite3.Connection) -> None:
+        if connection is not self._connection:
+            connection.close()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -240,15 +240,15 @@ async def test_long_past_counters_and_charged_holds_are_forgotten_open_ones_are_
 
 
 async def test_the_office_keeps_the_log_short_and_its_first_commit_is_not_a_gates(path: Path, gate: SqliteHolding) -> None:
-    with closing(SqliteSettling(path, patience=PATIENT, log_bytes=100_000)) as office:
+    with closing(SqliteSettling(path, patience=PATIENT, log_bytes=50_000)) as office:
         log = path.with_name("ledger.db-wal")
         for turn in range(3):
             for number in range(40):
                 await gate.hold(f"{turn}-{number}", [a_claim(1, limit=None)], **TIME)
-            assert log.stat().st_size > 100_000
+            assert log.stat().st_size > 50_000
             office.forget(now=NOW)
         # Each round began the log anew, so it is as long as one round made it, not three.
-        assert log.stat().st_size < 3 * 40 * 4096
+        assert log.stat().st_size < 2 * 40 * 2 * 1100
         with closing(sqlite3.connect(path)) as other:
             assert other.execute("SELECT value FROM marks WHERE name = 'logs'").fetchone() == (3,)
 
