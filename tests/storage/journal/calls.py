@@ -98,7 +98,7 @@ def read_all(root: Path) -> list[Exchange]:
         return everything(reader)
 
 
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def until(holds: Callable[[], bool], seconds: float = 180) -> None:
     """Wait for something another thread or process does."""
     end = time.monotonic() + seconds
     pause = 0.001
@@ -108,7 +108,7 @@ def until(holds: Callable[[], bool], seconds: float = 60) -> None:
         pause = min(pause * 2, 0.05)
 
 
-async def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
+async def eventually(holds: Callable[[], bool], seconds: float = 180) -> None:
     """Wait on the loop for something that happens elsewhere."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - a thread or a disk gives no event
