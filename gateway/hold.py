@@ -86,12 +86,9 @@ class Holding:
         """Whether a stream must be watched, because less is held than it may cost."""
         return any(self._short(place) for place in range(len(self.applied)))
 
-    def claims(self, *, limited: bool = True) -> list[Claim]:
-        """Return the claims as they are held now; with `limited` False, such as nothing refuses."""
-        return [
-            one.claim(amount, limit=self._limit(one) if limited else None)
-            for one, amount in zip(self.applied, self.amounts, strict=True)
-        ]
+    def claims(self) -> list[Claim]:
+        """Return the claims as they are held now."""
+        return [one.claim(amount, limit=self._limit(one)) for one, amount in zip(self.applied, self.amounts, strict=True)]
 
     def _limit(self, one: Applied) -> int | None:
         return None if one.budget.mode == "soft" or one.budget.id in self.free_of_limits else one.limit

@@ -82,7 +82,7 @@ class LedgerFile:
         except OSError as error:
             raise LedgerUnavailable(f"the ledger's file cannot be made: {error.strerror}") from error
         except sqlite3.Error as error:
-            raise self._trouble(error) from error
+            raise self.trouble(error) from error
 
     @contextmanager
     def writing(self, *, whole: bool = True) -> Iterator[sqlite3.Connection]:
@@ -99,7 +99,7 @@ class LedgerFile:
         except BaseException as error:
             self.roll_back(connection)
             if isinstance(error, sqlite3.Error):
-                raise self._trouble(error) from error
+                raise self.trouble(error) from error
             raise
         self.commit(connection)
 
@@ -112,7 +112,7 @@ class LedgerFile:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             self._done_with(connection)
-            raise self._trouble(error) from error
+            raise self.trouble(error) from error
         return connection
 
     def commit(self, connection: sqlite3.Connection) -> None:
@@ -121,7 +121,7 @@ class LedgerFile:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self.roll_back(connection)
-            raise self._trouble(error) from error
+            raise self.trouble(error) from error
         self._done_with(connection)
 
     def roll_back(self, connection: sqlite3.Connection) -> None:
@@ -130,10 +130,6 @@ class LedgerFile:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         self._done_with(connection)
-
-    def trouble(self, error: sqlite3.Error) -> LedgerUnavailable:
-        """Return what an error between `begin` and `commit` means."""
-        return self._trouble(error)
 
     def _done_with(self, connection: sqlite3.Connection) -> None:
         if connection is not self._connection:
@@ -150,7 +146,7 @@ class LedgerFile:
             finally:
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise self._trouble(error) from error
+            raise self.trouble(error) from error
 
     @property
     def log_bytes(self) -> int:
@@ -169,7 +165,7 @@ class LedgerFile:
         try:
             busy, written, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
-            raise self._trouble(error) from error
+            raise self.trouble(error) from error
         if not busy and written == moved:
             with self.writing() as writing:
                 writing.execute(_TOUCH)
@@ -197,7 +193,7 @@ class LedgerFile:
                 connection.close()
                 raise LedgerLost("the ledger is not yet made anew")
         except sqlite3.Error as error:
-            raise self._trouble(error) from error
+            raise self.trouble(error) from error
         if whole:
             self._connection, self._identity = connection, (found.st_dev, found.st_ino)
         return connection
@@ -211,7 +207,7 @@ class LedgerFile:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
 
-    def _trouble(self, error: sqlite3.Error) -> LedgerUnavailable:
+    def trouble(self, error: sqlite3.Error) -> LedgerUnavailable:
         """Return what an error of SQLite means; after all but a lock, the file is opened anew."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _BUSY:
