@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.calls import Call
+from domain.deliveries import Owed
 from domain.exchange import Attempt, Closing, Exchange, Headers, Labels, Opening
 from domain.holds import Settlement
 from domain.ids import new_id
@@ -200,8 +201,8 @@ class Steps:
         packed: bytes = self.timed("save", self._store.packed, content)
         return packed
 
-    def save(self, recorded: Sequence[Record], owed: Mapping[str, Settlement]) -> int:
-        count: int = self.timed("save", self._store.save, recorded, owed)
+    def save(self, recorded: Sequence[Record], owed: Mapping[str, Settlement], deliveries: Mapping[str, Sequence[Owed]]) -> int:
+        count: int = self.timed("save", self._store.save, recorded, owed, deliveries)
         return count
 
     def prune(self, **what: int) -> Pruned:

@@ -128,6 +128,7 @@ class Tree:
         """`parts` has their ids; `idle` is the CPU time that they use in a second of doing nothing."""
         self.parts = dict(parts)
         self.idle = idle
+        self.idle_parts = dict.fromkeys(self.parts, 0.0)
 
     def cpu(self) -> dict[str, float]:
         """Return the CPU seconds of each part so far."""
@@ -138,7 +139,8 @@ class Tree:
         before = self.cpu()
         time.sleep(seconds)
         after = self.cpu()
-        self.idle = sum(after[name] - before[name] for name in before) / seconds
+        self.idle_parts = {name: (after[name] - before[name]) / seconds for name in before}
+        self.idle = sum(self.idle_parts.values())
 
     def wait_until_quiet(self, patience: float = 90) -> bool:
         """Wait until what the last calls left to do is done; return False if that does not end."""

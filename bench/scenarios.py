@@ -6,10 +6,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import office
+from bench import delivery, office
 from bench.figures import Figure
 from bench.gateway import CAPPED, KEY, Faregate, help_cpu_seconds, start_seconds
 from bench.processes import Memory, memory
+from bench.routes import choosing_us
 from bench.tools import Address, Work
 from bench.windows import Bench, Round, middle, office_apart, percentile
 
@@ -50,6 +51,40 @@ def pricing(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
     """A chat call's price by a warm card, as the office works it out."""
     del bench, faregate
     yield Figure("pricing a call in the office, warm card", office.pricing_us(), "µs", 10)
+
+
+def delivering(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
+    """What a span that is owed to one OTLP destination costs the office on top of recording it."""
+    del faregate
+    # The cheapest round counts, since others use this machine too.
+    owing, courier = min([delivery.delivery_us(3000 if bench.rounds == 1 else 5000) for _ in range(bench.rounds)], key=sum)
+    note = f"owing it {owing:.0f}, the courier {courier:.0f}; redaction as it is by default"
+    yield Figure("a span delivered to one OTLP destination: CPU that the office adds", owing + courier, "µs", 400, note=note)
+
+
+def draining(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
+    """How fast a backlog goes to one destination."""
+    del faregate
+    rates = [delivery.drained_per_second(5000) for _ in range(bench.rounds)]
+    yield Figure("a backlog drains, spans per second", max(rates), "/s", 1500, "at least")
+
+
+def lagging(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
+    """How late spans arrive at a well destination, at 100 calls a second, beside three that hang, refuse and crawl, and without them."""
+    del faregate
+    seconds = 10 if bench.rounds == 1 else 30
+    alone, beside = (delivery.lag_seconds(seconds, sick=sick) for sick in (False, True))
+    note = f"alone {percentile(alone, 0.99):.2f} s; {len(beside):,} spans"
+    yield Figure("lag of a well destination beside three sick ones, p99", percentile(beside, 0.99), "s", 2, note=note)
+
+
+def routes(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
+    """Choosing an upstream by ten routes with conditions, the last of which matches: what that adds to a call of the gate."""
+    del bench, faregate
+    known, new = choosing_us()
+    yield Figure(
+        "choosing by ten routes", new, "µs", 20, note=f"each call a session of its own; {known:.1f} where sessions come again"
+    )
 
 
 def plain_without_barrier(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
@@ -157,8 +192,6 @@ def _nginx_rate(bench: Bench, work: Work) -> float | None:
 def idle(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
     """Memory and CPU of doing nothing."""
     del bench
-    faregate.tree.wait_until_quiet()
-    faregate.tree.measure_idle(3)
     held = _memory(faregate)
     detail = ", ".join(f"{part} {one.rss:.0f} (PSS {one.pss:.0f})" for part, one in held.items())
     yield Figure("idle memory: gate", held["gate"].rss, "MiB", 60, note=f"RSS, MiB: {detail}")

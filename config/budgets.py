@@ -127,14 +127,17 @@ class BudgetSettings(BaseModel):
         return self.limit_requests or 0, "requests"
 
 
-def budgets_of(listed: Iterable[BudgetSettings], by_key: Iterable[tuple[str, str]]) -> list[Budget]:
-    """Return the budgets of the settings: those listed, and those of keys (name, and such as `20/month`).
+def budgets_of(
+    listed: Iterable[BudgetSettings], by_key: Iterable[tuple[str, str]], further: Iterable[Budget] = ()
+) -> list[Budget]:
+    """Return the budgets of the settings: those listed, those of keys (name, and such as `20/month`), and `further` ones.
 
     What is spent belongs to a budget's id, which follows from its scope, unit and window: another limit or mode goes on with what is spent.
     Of several with the same ones, the second gets another id than the first, and so on.
     """
     found = [one.value() for one in listed]
     found += [_of_key(name, text) for name, text in by_key]
+    found += further
     seen: dict[str, int] = {}
     numbered = []
     for budget in found:
@@ -156,6 +159,11 @@ def budget_of_key_text(value: Any) -> str:
         raise ValueError('write a budget such as "20/month"')  # noqa: TRY004 - what settings say that is wrong
     limit_and_window_of(value)
     return value
+
+
+def strict_budget_of_key(name: str, text: str) -> Budget:
+    """Return the strict budget of a key, such as `5/day`; `budgets_of` gives it its id."""
+    return replace(_of_key(name, text), mode="strict")
 
 
 def _of_key(name: str, text: str) -> Budget:

@@ -1,16 +1,15 @@
-"""Durations as people write them: `"10s"`, `"1h30m"`, `"30d"`, or a plain number of seconds."""
+"""Durations in settings, as people write them: `"10s"`, `"1h30m"`, `"30d"`, or a plain number of seconds."""
 
-import re
 from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+")
-_LONGEST = 100 * 366 * 86_400.0
+from domain.durations import UNITS, seconds_of
+
+__all__ = ["UNITS", "Duration", "duration"]
+
 _PATTERN = r"^((\d+(\.\d+)?)(ms|s|m|h|d|w))+$"
 
 
@@ -51,17 +50,6 @@ def duration(value: Any) -> Duration:
     """
     if isinstance(value, Duration):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _checked(Duration(value), value)
-    text = str(value).strip() if isinstance(value, str) else ""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return _checked(Duration(float(text)), value)
-    if not _WHOLE.fullmatch(text):
-        raise ValueError(f'write a duration such as "10s", "5m", "1h30m" or "30d", not {value!r}')
-    return _checked(Duration(sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text)), text), value)
-
-
-def _checked(found: Duration, value: Any) -> Duration:
-    if not 0 <= found <= _LONGEST:
-        raise ValueError(f"a duration is between 0 and a hundred years, not {value!r}")
-    return found
+    seconds = seconds_of(value)
+    written = str(value).strip() if isinstance(value, str) else ""
+    return Duration(seconds, written if written.endswith(tuple(UNITS)) else None)

@@ -2,19 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from config.settings import Settings
 
-# Sections and settings of INTERFACES that belong to later versions: understood, and refused, since one that does nothing would mislead.
-LATER: Mapping[str, str] = {
-    "routes": "routing rules",
-    "rules": "rules for destinations",
-    "destinations": "destinations",
-}
 _PLAIN = {
     "missing": "it must be set",
     "int_parsing": "write a whole number",
@@ -39,11 +35,6 @@ class SettingsError(ValueError):
         """Keep the lines; they are the message too."""
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
-
-
-def unserved(document: Mapping[str, Any]) -> list[str]:
-    """Return the paths of what this version does not serve yet."""
-    return [path for path in LATER if _at(document, path) is not None]
 
 
 def lines_of(error: ValidationError, places: Mapping[str, str]) -> Iterator[str]:
@@ -93,21 +84,22 @@ def _fields_at(path: list[str]) -> list[str]:
     """Return the names of the settings in the table at `path`; none where names are free."""
     model: Any = Settings
     for part in path:
-        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
-            model = model.model_fields[part].annotation
+        known = _named_fields(model)
+        if part in known:
+            model = known[part].annotation
         elif get_origin(model) is dict:
             model = get_args(model)[1]
         elif get_origin(model) in (list, tuple):
             model = get_args(model)[0]
         else:
             return []
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    return list(_named_fields(model))
 
 
-def _at(document: Mapping[str, Any], path: str) -> Any:
-    found: Any = document
-    for part in path.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            return None
-        found = found[part]
-    return found
+def _named_fields(model: Any) -> dict[str, FieldInfo]:
+    """Return the settings of a table, or of a table that may be left out, by the names that the file has."""
+    if isinstance(model, UnionType):
+        model = next((one for one in get_args(model) if isinstance(one, type) and issubclass(one, BaseModel)), None)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return {}
+    return {field.alias or name: field for name, field in model.model_fields.items()}

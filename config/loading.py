@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.document import read_document
-from config.errors import LATER, SettingsError, lines_of, unserved, where
+from config.errors import SettingsError, lines_of, where
 from config.settings import LOCAL_KEY, Settings
 from config.upstreams import RESERVED, found_in, taken
 
@@ -22,7 +22,9 @@ _HANDED_ON = Path("/dev/fd")
 PREFIX = "FAREGATE_"
 FOUND = "found in the environment"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRETS = re.compile(r"upstreams\.[^.]+\.(api_key|api_keys(\.\d+)?)|keys\..+\.secret")
+_SECRETS = re.compile(
+    r"upstreams\.[^.]+\.(api_key|api_keys(\.\d+)?)|keys\..+\.secret|redaction\.key|destinations\.[^.]+\.(?!public_)([a-z_]*(key|secret|token|password)s?(\.\d+)?|headers\..+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,6 @@ class _Layers:
         # What `faregate up` hands on to its children has no name of its own.
         shown = FILE_NAME if path.parent == _HANDED_ON else path.name
         self._places = {name: f"{shown}:{line}" for name, line in lines.items()}
-        for later in unserved(document):
-            self._refuse_later(later, where(self._places, later))
-            _take_out(document, later.split("."))
         if LOCAL_KEY in _table(document, "keys"):
             self._problems.append(
                 f"{where(self._places, 'keys.local')}keys.{LOCAL_KEY}: `faregate up` makes the key of this name; use another"
@@ -156,10 +155,6 @@ class _Layers:
             self._problems.append(f"{variable}: write {PREFIX}SECTION__SETTING, with two underscores between the parts")
             return
         path = self._as_named(names)
-        for later in LATER:
-            if ".".join(path) == later or ".".join(path).startswith(f"{later}."):
-                self._refuse_later(later, f"{variable}: ")
-                return
         try:
             self.put(path, _value(text), variable)
         except ValueError:
@@ -191,11 +186,6 @@ class _Layers:
             if variable not in environ:
                 self._problems.append(f"{where(self._places, name)}{name}: the environment variable {variable} is not set")
         return _REFERENCE.sub(lambda match: environ.get(match[1], match[0]), value)
-
-    def _refuse_later(self, later: str, place: str) -> None:
-        self._problems.append(
-            f"{place}{later}: this version of Faregate does not serve {LATER[later]} yet; take this out to start"
-        )
 
 
 def _value(text: str) -> Any:

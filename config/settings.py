@@ -9,14 +9,21 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from config.budgets import BudgetSettings, budget_of_key_text, budgets_of
+from config.destinations import DestinationsField
 from config.durations import Duration
 from config.price_refresh import PriceRefreshSettings
 from config.prices import PriceSettings
+from config.redaction import RedactionSettings
+from config.routes import RouteSettings, mirror_budgets, wrong_routes
+from config.rules import RuleSettings, rule_values, wrong_rules
 from config.upstreams import ALWAYS, KNOWN, RESERVED, defaults_for, taken
 from domain.budgets import Budget, KeyLimits
 from domain.keys import PREFIX, ApiKey, digest, hint
 from domain.prices import Override
+from domain.routes import RouteRule
 from domain.upstreams import Timeouts, Upstream
+from recorder.profiles import unknown_name
+from routing.rules import RuleValue, Takes
 
 LOCAL_KEY = "local"
 DEFAULT_PROJECT = "default"
@@ -315,6 +322,13 @@ class Settings(_Section):
     keys: dict[_KeyName, KeySettings] = Field(default={}, description=KeySettings.__doc__)
     budgets: tuple[BudgetSettings, ...] = Field(default=(), description=BudgetSettings.__doc__)
     prices: tuple[PriceSettings, ...] = Field(default=(), description=PriceSettings.__doc__)
+    routes: tuple[RouteSettings, ...] = Field(default=(), description=RouteSettings.__doc__)
+    rules: tuple[RuleSettings, ...] = Field(default=(), description=RuleSettings.__doc__)
+    destinations: DestinationsField = Field(
+        default={},
+        description="Where spans are sent: a table for each, with its `type` and what that needs (see [destinations](destinations.md)).",
+    )
+    redaction: RedactionSettings = Field(default=RedactionSettings(), description=RedactionSettings.__doc__)
     price_refresh: PriceRefreshSettings = Field(default=PriceRefreshSettings(), description=PriceRefreshSettings.__doc__)
 
     @field_validator("upstreams", mode="before")
@@ -328,7 +342,13 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
-        wrong = [*self._wrong_upstreams(), *self._wrong_keys(), *self._wrong_budgets()]
+        wrong = [
+            *self._wrong_upstreams(),
+            *self._wrong_keys(),
+            *self._wrong_budgets(),
+            *self._wrong_routes(),
+            *self._wrong_rules(),
+        ]
         if wrong:
             raise ValueError("\n".join(wrong))
         return self
@@ -355,6 +375,33 @@ class Settings(_Section):
             if scope.kind == "project" and scope.value not in {None, DEFAULT_PROJECT, *self.projects}:
                 yield f"budgets.{number}.scope: there is no project {scope.value!r}; add [projects.{scope.value}]"
 
+    def _wrong_routes(self) -> Iterator[str]:
+        return wrong_routes(self.routes, (*self.upstreams, SIM.name))
+
+    def _wrong_rules(self) -> Iterator[str]:
+        for name, destination in self.destinations.items():
+            wrong = unknown_name(destination.redact)
+            if wrong:
+                yield f"destinations.{name}.redact: {wrong}"
+        yield from wrong_rules(self.rules, self.takes())
+
+    def takes(self) -> dict[str, Takes]:
+        """Return what each destination takes, by name: spans, events, or both."""
+        return {name: destination.TAKES for name, destination in self.destinations.items()}
+
+    def channels(self) -> frozenset[str]:
+        """Return the destinations that people read, where nobody wants every call."""
+        return frozenset(name for name, destination in self.destinations.items() if destination.CHANNEL)
+
+    def rule_values(self) -> list[RuleValue]:
+        """Return the rules about who hears of what, in their order."""
+        return rule_values(self.rules)
+
+    @property
+    def capture(self) -> Literal["full", "redacted", "none"]:
+        """How much of bodies is kept."""
+        return self.redaction.capture(self.record.content)
+
     @property
     def on_loopback(self) -> bool:
         """Whether only programs on this machine can reach the gate."""
@@ -370,12 +417,18 @@ class Settings(_Section):
 
     def budget_values(self) -> list[Budget]:
         """Return the budgets that the settings define, those of keys among them."""
-        return budgets_of(self.budgets, ((name, key.budget) for name, key in self.keys.items() if key.budget is not None))
+        by_key = ((name, key.budget) for name, key in self.keys.items() if key.budget is not None)
+        return budgets_of(self.budgets, by_key, (budget for _, budget in mirror_budgets(self.routes)))
+
+    def route_values(self) -> list[RouteRule]:
+        """Return the routes, in the order in which they are asked."""
+        return [route.value(number) for number, route in enumerate(self.routes, 1)]
 
     def budget_places(self, places: Mapping[str, str]) -> dict[str, str]:
         """Return where each budget of the settings is written, by its id; `places` says where the file has each setting."""
         listed = [f"budgets.{number}" for number in range(len(self.budgets))]
         listed += [f"keys.{name}.budget" for name, key in self.keys.items() if key.budget is not None]
+        listed += [place for place, _ in mirror_budgets(self.routes)]
         return {budget.id: places[name] for name, budget in zip(listed, self.budget_values(), strict=True) if name in places}
 
     def managed_keys(self) -> list[ApiKey]:

@@ -16,12 +16,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dashboard import budgets, calls, demo, keys, live, page, prices, projects, status, token_counts, usage
+from dashboard import (
+    budgets,
+    calls,
+    deliveries,
+    demo,
+    destinations,
+    keys,
+    live,
+    page,
+    prices,
+    projects,
+    rules,
+    status,
+    token_counts,
+    usage,
+)
 from dashboard.budget_json import Budgets
+from dashboard.destination_desk import DestinationDesk
 from dashboard.keyring import KeyRing
 from dashboard.live import Live
 from dashboard.prices import PriceDesk
 from dashboard.problems import Problem, answer_problem
+from dashboard.rules import RuleDesk
 from dashboard.sign_in import Access, Guard, Sessions, mint, sign_out
 from domain.errors import StoreUnavailable
 from pricing.tokens.counter import TokenCounter
@@ -50,6 +67,8 @@ class Parts:
     budgets: Budgets = field(kw_only=True)
     projects: Sequence[str] = ("default",)
     prices: PriceDesk = field(kw_only=True)
+    destinations: DestinationDesk | None = None
+    rules: RuleDesk | None = None
 
 
 def make_app(parts: Parts, now: Callable[[], float] = time.time) -> Starlette:
@@ -73,6 +92,9 @@ def make_app(parts: Parts, now: Callable[[], float] = time.time) -> Starlette:
             *projects.ROUTES,
             *budgets.ROUTES,
             *prices.ROUTES,
+            *destinations.ROUTES,
+            *deliveries.ROUTES,
+            *rules.ROUTES,
             Route("/api/v1/sign-in-links", mint, methods=["POST"]),
             Route("/api/v1/session", sign_out, methods=["DELETE"]),
         ],
@@ -95,6 +117,8 @@ def make_app(parts: Parts, now: Callable[[], float] = time.time) -> Starlette:
     app.state.usage = parts.usage
     app.state.budgets = parts.budgets
     app.state.prices = parts.prices
+    app.state.destinations = parts.destinations
+    app.state.rules = parts.rules
     app.state.projects = parts.projects
     app.state.counting = token_counts.Counting(parts.counter)
     return app

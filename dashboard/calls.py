@@ -1,8 +1,8 @@
-"""Recorded calls: lists, one call, its bodies, and how it was routed."""
+"""Recorded calls: lists, one call, its bodies, and how it was routed. Their deliveries are in `deliveries`."""
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dashboard.deliveries import briefs
 from dashboard.problems import Problem, refuse_unknown
 from dashboard.queries import CallSearch, call_search
 from domain.spans import Content, Span, as_json
@@ -76,7 +77,9 @@ async def list_calls(request: Request) -> Response:
         found = await run_in_threadpool(search, _store(request), asked, time.monotonic() + LONGEST_SCAN)
     except ValueError as error:
         raise Problem(400, str(error), parameter="cursor") from None
-    body: dict[str, Any] = {"calls": [as_json(span) for span in found.spans], "next_cursor": found.next_cursor}
+    delivered = await run_in_threadpool(_deliveries, request, found.spans)
+    listed = [as_json(span) | {"deliveries": delivered.get(span.id, [])} for span in found.spans]
+    body: dict[str, Any] = {"calls": listed, "next_cursor": found.next_cursor}
     return JSONResponse(body | {"scanned": found.scanned} if asked.where else body)
 
 
@@ -84,7 +87,8 @@ async def one_call(request: Request) -> Response:
     """`GET /api/v1/calls/{id}`: the call, and what it meant as JSON values."""
     span = await _span(request)
     content = await run_in_threadpool(_store(request).content, span.id)
-    return JSONResponse(as_json(span) | _content_json(span, content))
+    delivered = await run_in_threadpool(_deliveries, request, [span])
+    return JSONResponse(as_json(span) | {"deliveries": delivered.get(span.id, [])} | _content_json(span, content))
 
 
 async def body_of_request(request: Request) -> Response:
@@ -119,19 +123,12 @@ async def routing_of(request: Request) -> Response:
     )
 
 
-async def deliveries_of(request: Request) -> Response:
-    """`GET /api/v1/calls/{id}/deliveries`: where the span was sent."""
-    span = await _span(request)
-    return JSONResponse({"id": span.id, "deliveries": as_json(span)["deliveries"]})
-
-
 ROUTES = [
     Route("/api/v1/calls", list_calls),
     Route("/api/v1/calls/{id}", one_call),
     Route("/api/v1/calls/{id}/request", body_of_request),
     Route("/api/v1/calls/{id}/response", body_of_response),
     Route("/api/v1/calls/{id}/routing", routing_of),
-    Route("/api/v1/calls/{id}/deliveries", deliveries_of),
 ]
 
 
@@ -140,6 +137,11 @@ def _why(attempt: Mapping[str, Any]) -> str:
     if attempt["error"]:
         return f"{place} failed: {attempt['error']}"
     return f"{place} answered {attempt['status']}" if attempt["status"] else f"{place} did not answer"
+
+
+def _deliveries(request: Request, spans: Sequence[Span]) -> Mapping[str, list[dict[str, Any]]]:
+    """Return the deliveries of calls by id, with one question to the store."""
+    return briefs(request.app.state.destinations, [span.id for span in spans])
 
 
 def _store(request: Request) -> SpanStore:

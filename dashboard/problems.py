@@ -68,8 +68,8 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], kind: str) -> Non
             raise Problem(400, f"There is no {kind} `{name[:80]}`; {advice}", parameter=name[:80])
 
 
-async def json_object(request: Request, known: Iterable[str]) -> Mapping[str, Any]:
-    """Return the request's body, a JSON object with known fields only; no body is an empty one.
+async def json_object(request: Request, known: Iterable[str], largest: int = LARGEST_BODY) -> Mapping[str, Any]:
+    """Return the request's body, a JSON object with known fields only; no body is an empty one. `largest` is in bytes.
 
     Raises:
         Problem: it is something else.
@@ -78,8 +78,8 @@ async def json_object(request: Request, known: Iterable[str]) -> Mapping[str, An
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY:
-            raise Problem(413, f"The body is larger than {LARGEST_BODY} bytes.")
+        if len(body) > largest:
+            raise Problem(413, f"The body is larger than {largest} bytes.")
     if not body:
         return {}
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

@@ -1,9 +1,12 @@
-"""Write the pages that follow from the code: settings and errors. With `--check`, only say whether they are current."""
+"""Write the pages that follow from the code: settings, errors, metrics and others. With `--check`, only say whether they are current."""
 
 import sys
 from pathlib import Path
 
 from docs._errors import errors_page
+from docs._metrics import metrics_page
+from docs._redaction import redaction_page
+from docs._rules import rules_page
 from docs._settings import settings_page
 
 HERE = Path(__file__).parent
@@ -12,7 +15,13 @@ NOTE = "<!-- Written by `make docs`. Change the code it is made from, not this p
 
 def pages(folder: Path = HERE) -> dict[Path, str]:
     """Return each generated page and what it should say."""
-    return {folder / "configuration.md": NOTE + settings_page(), folder / "errors.md": NOTE + errors_page()}
+    return {
+        folder / "configuration.md": NOTE + settings_page(),
+        folder / "errors.md": NOTE + errors_page(),
+        folder / "metrics.md": NOTE + metrics_page(),
+        folder / "redaction.md": redaction_page(HERE / "redaction.md"),
+        folder / "rules.md": NOTE + rules_page(),
+    }
 
 
 def stale(folder: Path = HERE) -> dict[Path, str]:

@@ -54,6 +54,14 @@ class PermissionDenied(GatewayError):
     code = "model_not_allowed"
 
 
+class DeniedByRoute(GatewayError):
+    """A route of the operator refuses the call (`deny`)."""
+
+    status = 403
+    type = "permission_error"
+    code = "denied_by_route"
+
+
 class UnknownUpstream(GatewayError):
     """The path or the model names an upstream that is not configured."""
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from domain.decisions import Decision
+
 Dialect = Literal["openai", "anthropic", "gemini"]
 Capture = Literal["full", "redacted", "none"]
 Ending = Literal["complete", "upstream_cut", "client_gone", "refused", "failed"]
@@ -40,7 +42,11 @@ class Labels:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one upstream. `credential` is a name ("1", "2", "caller"), never a secret. `sent`: something of the request went out."""
+    """One try at one upstream. `credential` is a name ("1", "2", "caller"), never a secret. `sent`: something of the request went out.
+
+    `model` is the model's name as it was sent, where a route gave it another one than the app. `held` is what was held for this try on each claim of
+    the call's hold, in its order; empty where that is what the hold says.
+    """
 
     upstream: str
     credential: str
@@ -49,6 +55,8 @@ class Attempt:
     first_byte_us: int | None = None
     error: str | None = None
     sent: bool = False
+    model: str | None = None
+    held: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -67,7 +75,7 @@ class Opening:
     `id` is a UUIDv7 as 32 hex digits. `path` is the path and query at the upstream's API as the app sent them, without
     path labels and without credentials (`/v1/chat/completions`, `/v1beta/models/x:generateContent?alt=sse`).
     `key` is the id of an `ApiKey`. `model` is the model asked for, where the gate could read it, without an `upstream/`
-    prefix. `hold` is for the ledger.
+    prefix. `hold` is for the ledger. `decisions` are those of routes. `mirror_of` is the id of the call that this one is a copy of.
     """
 
     id: str
@@ -85,6 +93,8 @@ class Opening:
     capture: Capture = "full"
     websocket: bool = False
     hold: str | None = None
+    decisions: tuple[Decision, ...] = ()
+    mirror_of: str | None = None
 
 
 @dataclass(slots=True)

@@ -22,3 +22,8 @@ def new_id(at: int, source: Random | None = None) -> str:
 def span_id_for(call_id: str) -> str:
     """Return the span id of a call: 16 hex digits that follow from its id."""
     return hashlib.sha256(call_id.encode() + b"|call").hexdigest()[:16]
+
+
+def trace_id_for(project: str, run: str) -> str:
+    """Return the trace id of all calls of one run that came without a `traceparent`: 32 hex digits, so that they stand together everywhere."""
+    return hashlib.sha256(f"run|{project}|{run}".encode(errors="surrogatepass")).hexdigest()[:32]

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from domain.calls import CallError, Outcome, ToolCall, Usage
+from domain.decisions import Decision
 from domain.exchange import Attempt, Labels
 
 CostStatus = Literal["exact", "reported", "estimated", "free", "unknown", "none"]
@@ -39,7 +40,11 @@ class Content:
 
 @dataclass(slots=True)
 class Span:
-    """One finished call: priced, labelled, redacted. Times: Unix nanoseconds and milliseconds. Money: pico-USD, None is unknown."""
+    """One finished call: priced, labelled, redacted. Times: Unix nanoseconds and milliseconds. Money: pico-USD, None is unknown.
+
+    `decisions` are those of routes and rules. `mirror_of` is the id of the call that this one is a copy of. `params` are the few small settings of
+    the request that platforms show (`temperature`, `max_tokens`, …; see `recorder.parameters`), by the names of the OpenTelemetry GenAI conventions.
+    """
 
     id: str
     trace_id: str
@@ -79,6 +84,9 @@ class Span:
     notes: tuple[str, ...] = ()
     cost_lines: tuple[Mapping[str, Any], ...] = field(default=())
     response_id: str | None = None
+    decisions: tuple[Decision, ...] = ()
+    mirror_of: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 def as_json(span: Span) -> dict[str, Any]:
@@ -132,14 +140,17 @@ def as_json(span: Span) -> dict[str, Any]:
                 "started_at": rfc3339(attempt.at),
                 "first_byte_ms": None if attempt.first_byte_us is None else attempt.first_byte_us / 1000,
                 "error": attempt.error,
+                "model": attempt.model,
             }
             for attempt in span.attempts
         ],
-        "rules": [],
+        "rules": [{"kind": one.kind, "rule": one.rule, "matched": one.matched, "why": one.why} for one in span.decisions],
         "deliveries": [],
         "tool_calls": [{"id": tool.id, "name": tool.name, "arguments": tool.arguments} for tool in span.tool_calls],
         "finish_reasons": list(span.finish_reasons),
         "response_id": span.response_id,
+        "params": dict(span.params),
+        "mirror_of": span.mirror_of,
         "changes": list(span.changes),
         "notes": list(span.notes),
         "request_bytes": span.request_bytes,

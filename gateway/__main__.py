@@ -23,6 +23,8 @@ COMMANDS = {
     "calls": ("calls", "calls", "List recorded calls."),
     "call": ("call", "call", "Show one call."),
     "prices": ("prices", "prices", "Show what models cost, set prices of your own, price the past again."),
+    "rules": ("rules", "rules", "Check rules, list them, and try them on recorded calls."),
+    "destinations": ("destinations", "destinations", "Show, test and mend where spans are sent."),
     "config": ("config", "config", "Show and check the settings."),
     "db": ("db", "db", "Upgrade, prune, back up and restore the store."),
     "completion": ("completion", "completion", "Print the script that completes commands in a shell."),

@@ -14,7 +14,7 @@ from domain.budgets import Budget
 from domain.keys import ApiKey
 from gateway.budgets import Budgets
 from gateway.past_costs import Lookup
-from gateway.steps import in_task
+from gateway.steps import Signal, in_task
 from gateway.token_counts import TokenCounts
 from storage.ledger import open_ledger
 
@@ -115,7 +115,8 @@ class Admission:
         from gateway.prices import PricesInForce  # noqa: PLC0415
 
         places = self._places
-        ledger = open_ledger(places.ledger, places.redis_url)
+        loop = asyncio.get_running_loop()
+        ledger = open_ledger(places.ledger, places.redis_url, waiter=lambda: Signal(loop))
         self._prices = PricesInForce(places.data)
         self._priced = self._prices()
         self._past.refresh()

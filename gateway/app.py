@@ -9,7 +9,8 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import Any, cast
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 import uvloop
@@ -40,6 +41,9 @@ from gateway.token_counts import TokenCounts
 from gateway.upstreams import Upstreams
 from storage.folder import DataFolder
 from storage.journal import JournalLimits, JournalWriter
+
+if TYPE_CHECKING:
+    from gateway.quoting import Quotes
 
 log = logging.getLogger("faregate.gate")
 
@@ -134,6 +138,7 @@ class Parts:
         deadlines = Deadlines(loop)
         self._settings = settings
         self._folder = folder
+        self._loop = loop
         self.journal = JournalWriter(folder.journal, loop, _journal_limits(settings), boot=new_id(0))
         self.upstreams = Upstreams(loop, deadlines, partial(SimProtocol, memory=Memory()))
         self.counts = TokenCounts(str(folder.office_socket), loop, deadlines, self._admin_token)
@@ -146,10 +151,12 @@ class Parts:
             journal=self.journal,
             limits=_limits(settings),
             rules=_recording_rules(settings),
-            capture=settings.record.content,
+            capture=settings.capture,
             loop=loop,
             random=Random(os.urandom(16)),  # noqa: S311 - ids are no secrets
         )
+        self.quotes: Quotes | None = None
+        self._take_routes(settings)
         self.door = OfficeDoor(str(folder.office_socket), loop, deadlines)
         self.gate = Gate(self.proxy, self.door, _limits(settings), deadlines, loop)
         self.counters = SharedCounters(folder.run, worker, lambda: samples(self.gate, self.journal))
@@ -158,6 +165,36 @@ class Parts:
         where = settings.server.pass_through
         allowed = where == "on" or (where == "loopback" and settings.server.host in LOOPBACK)
         return Keys(self._folder.keys, settings.managed_keys(), self._folder.pepper(), pass_through=allowed)
+
+    def _take_routes(self, settings: Settings) -> None:
+        """Use the routes of these settings; a gate without any loads nothing for them."""
+        rules = settings.route_values()
+        if not rules:
+            self.proxy.choose_by(None, None)
+            return
+        from gateway.choosing import Choosing  # noqa: PLC0415 - as it says
+        from gateway.mirroring import Mirroring  # noqa: PLC0415
+        from routing.routes import RouteRules  # noqa: PLC0415
+
+        if any(rule.strategy == "cheapest" for rule in rules):
+            from gateway.quoting import Quotes  # noqa: PLC0415
+
+            self.quotes = self.quotes or Quotes(self._folder.path)
+        mirroring = self.proxy.mirroring or Mirroring(self.proxy.answer, self._loop, _recording_rules(settings).copy_bytes)
+        choosing = Choosing(
+            RouteRules(rules),
+            self.proxy.routes,
+            self.upstreams,
+            random=Random(os.urandom(16)),  # noqa: S311 - chances are no secrets
+            clock=monotonic,
+            quotes=self.quotes,
+            why_no_copy=mirroring.why_not,
+        )
+        self.proxy.choose_by(choosing, mirroring)
+
+    def _refresh_quotes(self) -> None:
+        if self.quotes is not None:
+            self.quotes.refresh()
 
     def _admin_token(self) -> str | None:
         local = self._folder.local()
@@ -170,7 +207,8 @@ class Parts:
         except ValueError as error:
             log.error("The settings were not taken, the old ones stay: %s", error)  # noqa: TRY400 - no traceback for a typing error
             return
-        self.proxy.take(keys=self._keys(settings), routes=_routes(settings), capture=settings.record.content)
+        self.proxy.take(keys=self._keys(settings), routes=_routes(settings), capture=settings.capture)
+        self._take_routes(settings)
         self.admission.take(tuple(settings.budget_values()))
         self.upstreams.forget()
         self.gate.know(self.proxy.routes)
@@ -181,6 +219,7 @@ class Parts:
         chores = (
             Chore("reading the keys", self._refresh_keys),
             Chore("reading budgets and prices", self.admission.refresh),
+            Chore("reading prices for routes", self._refresh_quotes),
             Chore("writing the counters", self.counters.write),
         )
         while True:

@@ -210,6 +210,7 @@ class Keeper(Protocol):
 
     loop: asyncio.AbstractEventLoop
     deadlines: Deadlines
+    busy: int
 
     def keep(self, connection: "Connection") -> None:
         """Keep a connection for the next call."""
@@ -294,6 +295,7 @@ class Connection(asyncio.Protocol):
         self.deadline = monotonic() + first_byte
         self._deadlines.add(self)
         self._answer = Answer(self, head or self.loop.create_future(), informed)
+        self._pool.busy += 1
         return self._answer
 
     def write(self, data: bytes) -> None:
@@ -327,6 +329,7 @@ class Connection(asyncio.Protocol):
     def release(self) -> None:
         """Go back to the pool after a whole answer; close otherwise."""
         answer, self._answer = self._answer, None
+        self._pool.busy -= answer is not None
         self.on_writable = None
         self._deadlines.discard(self)
         whole = answer is not None and answer.done and answer.error is None and self.request_whole

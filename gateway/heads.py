@@ -127,7 +127,7 @@ class RequestHead:
     length_name: bytes
     identity: Any = None
     plans: dict[tuple[str | None, bytes], Any] = field(default_factory=dict)
-    outgoing: dict[tuple[int, str, bytes, bytes, bool, bool], tuple[Upstream, bytes, bytes]] = field(default_factory=dict)
+    outgoing: dict[tuple[int, str, bool, bytes, bytes, bool, bool], tuple[Upstream, bytes, bytes]] = field(default_factory=dict)
 
     def recorded_with(self, length: bytes | None) -> Headers:
         """Return the headers as they may be kept, with the length in its place."""

@@ -25,7 +25,8 @@ PastCost = Callable[[str, str | None], int | None]
 class Asking:
     """A call that wants to be sent.
 
-    `path` is the one at the upstream, `whole` says whether `body` is all of the body, and `length` is what the head told of it.
+    `path` is the one at the upstream, `whole` says whether `body` is all of the body, and `length` is what the head told of it. `model` is the one that
+    was asked for, which budgets know; `sent_as` its name at the upstream, by which it is priced, where a route gives it another one.
     """
 
     id: str
@@ -40,11 +41,21 @@ class Asking:
     length: int | None = None
     stream: bool | None = None
     websocket: bool = False
+    sent_as: str | None = None
+
+    @property
+    def priced(self) -> str | None:
+        """The model whose price counts."""
+        return self.sent_as or self.model
 
 
 @dataclass(slots=True)
 class Holding:
-    """What is held for one call. `made` are the claims as they were made. `edits` lower its output where a budget clamps; `text` is for the journal (`Opening.hold`)."""
+    """What is held for one call. `made` are the claims as they were made. `edits` lower its output where a budget clamps; `text` is for the journal (`Opening.hold`).
+
+    `wanted` says, for each upstream and model that it is held for, what of the request decides its price there, and `this_try` what is held for the try
+    that is made now.
+    """
 
     id: str
     key: ApiKey
@@ -63,6 +74,9 @@ class Holding:
     emergency: bool = False
     earlier: list[int] = field(default_factory=list)
     free_of_limits: set[str] = field(default_factory=set)
+    asking: Asking | None = None
+    wanted: dict[tuple[str, str | None], Requested] = field(default_factory=dict)
+    this_try: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:

@@ -22,6 +22,7 @@ from gateway.clamping import clamp_edit, least_output
 from gateway.emergency import Emergency
 from gateway.hold import SLICE_TOKENS, Asking, Holding, PastCost
 from gateway.pace import Pace, Permit
+from gateway.peek import edited
 from gateway.refusals import (
     refusal,
     too_dear,
@@ -119,8 +120,8 @@ class Holdings:
         now = self._clock()
         applied = self._budgets.applied(self._budgets.of_key(asking.key), _subject(asking), now)
         wanted = _requested(asking)
-        bound = self._bounding.bound(wanted, asking.upstream, asking.model, asking.key, now)
-        holding = Holding(asking.id, asking.key, wanted, bound, asking.model, applied, stream=asking.stream)
+        bound = self._bounding.bound(wanted, asking.upstream, asking.priced, asking.key, now)
+        holding = Holding(asking.id, asking.key, wanted, bound, asking.model, applied, stream=asking.stream, asking=asking)
         if asking.key.limits is not None:
             holding.permit = await self._pace.admit(asking.key, asking.id, _paced_tokens(bound, wanted, asking), now)
         try:
@@ -135,8 +136,12 @@ class Holdings:
             raise
         return holding
 
-    async def cover(self, holding: Holding, upstream: Upstream, model: str | None, *, sent: bool) -> None:
-        """Hold what one more try costs, before it is sent: at `upstream`, by its prices. `sent`: the try before reached a provider.
+    async def cover(
+        self, holding: Holding, upstream: Upstream, model: str | None, *, sent: bool, path: bytes | None = None
+    ) -> None:
+        """Hold what one more try costs, before it is sent: at `upstream`, by its prices for `model`. `sent`: a try before reached a provider.
+
+        `path` is the one at `upstream`, where that is another than that of the first try.
 
         Raises:
             BudgetExceeded: a budget has no room for it.
@@ -148,11 +153,13 @@ class Holdings:
             return
         now = self._clock()
         before = holding.amounts
+        holding.requested = _requested_at(holding, upstream, model, path)
         holding.bound = self._bounding.bound(holding.requested, upstream, model, holding.key, now)
         self._set_amounts(holding)
         places = zip(holding.applied, holding.amounts, strict=True)
         wanted = [0 if one.budget.unit == "requests" else amount for one, amount in places]
         holding.amounts = before
+        holding.this_try = tuple(wanted)
         if sent:
             holding.earlier = before
         earlier = holding.earlier or [0] * len(before)
@@ -302,7 +309,7 @@ class Holdings:
             return False
         if holding.requested.open_input or holding.requested.pictures or holding.requested.audio_bytes:
             return False
-        tokens = await self._count(asking.body, asking.model)
+        tokens = await self._count(asking.body, asking.priced or asking.model)
         if tokens is None or tokens >= holding.requested.text_bytes:
             return False
         self._rebound(holding, asking, replace(holding.requested, text_bytes=tokens))
@@ -326,7 +333,7 @@ class Holdings:
 
     def _rebound(self, holding: Holding, asking: Asking, wanted: Requested) -> None:
         holding.requested = wanted
-        holding.bound = self._bounding.bound(wanted, asking.upstream, asking.model, asking.key, self._clock())
+        holding.bound = self._bounding.bound(wanted, asking.upstream, asking.priced, asking.key, self._clock())
         self._set_amounts(holding)
 
     async def _top_up(self, holding: Holding, more: Sequence[int], now: float, *, again: bool = True) -> None:
@@ -395,9 +402,24 @@ def _requested(asking: Asking) -> Requested:
         whole=asking.whole,
         length=asking.length,
         upstream=asking.upstream.name,
-        model=asking.model,
+        model=asking.priced,
         websocket=asking.websocket,
     )
+
+
+def _requested_at(holding: Holding, upstream: Upstream, model: str | None, path: bytes | None) -> Requested:
+    """Return what of a request decides its price at another upstream: one may pass over a limit of output that the other keeps to."""
+    asking = holding.asking
+    if asking is None:
+        return holding.requested
+    if not holding.wanted:
+        holding.wanted[asking.upstream.name, asking.priced] = holding.requested
+    known = holding.wanted.get((upstream.name, model))
+    if known is None:
+        body = edited(asking.body, holding.edits)
+        there = replace(asking, upstream=upstream, sent_as=model, path=path or asking.path, body=body)
+        known = holding.wanted[upstream.name, model] = _requested(there)
+    return known
 
 
 def _paced_tokens(bound: Bound, wanted: Requested, asking: Asking) -> int:

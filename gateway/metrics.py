@@ -1,6 +1,7 @@
-"""What the gate has counted, for Prometheus; the workers of one machine together.
+"""What the gate and the office have counted, for Prometheus; the workers of one machine together.
 
-Each worker writes its counters to a small file now and then; whichever worker is asked adds them up. Label values come from closed sets.
+Each worker writes its counters to a small file now and then, and so does the office; whichever worker is asked adds them up. Label values come
+from closed sets.
 """
 
 import json
@@ -8,11 +9,14 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gateway.gate import Gate
-from storage.journal import JournalWriter
+if TYPE_CHECKING:  # the office, which tells its counters too, has no use for the gate's parts
+    from gateway.gate import Gate
+    from storage.journal import JournalWriter
 
 Sample = tuple[str, tuple[tuple[str, str], ...], float]
+OFFICE_FILE = "office.json"
 
 HELP = {
     "faregate_calls_total": ("counter", "Calls that ended, by how they ended and the answer's class."),
@@ -35,10 +39,41 @@ HELP = {
     "faregate_journal_disk_errors_total": ("counter", "Failed writes and syncs of the journal."),
     "faregate_journal_pending_bytes": ("gauge", "Bytes that wait on disk for the office."),
     "faregate_journal_waiting_bytes": ("gauge", "Bytes in memory that wait for the disk."),
+    "faregate_deliveries_total": (
+        "counter",
+        "Deliveries that came to an end well, by destination: delivered; and of those refused, which it did not keep, without saying which.",
+    ),
+    "faregate_deliveries_accepted": (
+        "gauge",
+        "Deliveries that were ever owed to a destination and not sent to another one instead.",
+    ),
+    "faregate_deliveries_pending": ("gauge", "Deliveries that wait for their destination or are on their way."),
+    "faregate_deliveries_dead": (
+        "gauge",
+        "Deliveries that will not be tried again by themselves. Accepted is delivered, pending and dead together, always.",
+    ),
+    "faregate_delivery_oldest_age_seconds": ("gauge", "How long the oldest pending delivery has been owed."),
+    "faregate_delivery_attempts_total": (
+        "counter",
+        "Requests to destinations, by what came of them, since the office was started.",
+    ),
+    "faregate_delivery_sent_bytes_total": ("counter", "Bytes sent to destinations, since the office was started."),
+    "faregate_delivery_in_flight": ("gauge", "Requests to destinations that are on their way."),
+    "faregate_delivery_breaker_open": (
+        "gauge",
+        "Whether nothing but single tries goes to a destination, since it failed too often: 1, or 0.",
+    ),
+    "faregate_delivery_lag_seconds": (
+        "histogram",
+        "How long live deliveries took from when they were owed until they were taken.",
+    ),
+    "faregate_destination_state": ("gauge", "The state that a destination is in: 1 for the one that it is."),
 }
+# What a histogram is made of, by the ends of the names.
+_PARTS = ("_bucket", "_sum", "_count")
 
 
-def samples(gate: Gate, journal: JournalWriter) -> list[Sample]:
+def samples(gate: "Gate", journal: "JournalWriter") -> list[Sample]:
     """Return this worker's counters."""
     counters = journal.counters
     ended: Counter[tuple[str, str]] = Counter()
@@ -77,12 +112,7 @@ class SharedCounters:
 
     def write(self) -> None:
         """Write this worker's counters, if they have changed."""
-        text = json.dumps({"pid": os.getpid(), "samples": self._own()})
-        if text != self._written:
-            temporary = self._path.with_suffix(".tmp")
-            temporary.write_text(text)
-            temporary.replace(self._path)
-            self._written = text
+        self._written = write_samples(self._path, self._own(), self._written)
 
     def text(self) -> str:
         """Return all workers' counters in Prometheus' text format."""
@@ -93,9 +123,19 @@ class SharedCounters:
 
     def _all(self) -> Iterable[Sample]:
         yield from self._own()
-        for path in self._folder.glob("gate-*.json"):
+        for path in (*self._folder.glob("gate-*.json"), self._folder / OFFICE_FILE):
             if path != self._path:
                 yield from _read(path)
+
+
+def write_samples(path: Path, samples: list[Sample], written: str) -> str:
+    """Write a process's samples to its file, unless they are what was `written` there before; return what is there now."""
+    text = json.dumps({"pid": os.getpid(), "samples": samples})
+    if text != written:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(text)
+        temporary.replace(path)
+    return text
 
 
 def _read(path: Path) -> list[Sample]:
@@ -109,19 +149,37 @@ def _read(path: Path) -> list[Sample]:
     except (OSError, ValueError, KeyError, TypeError):
         return []
     # A worker that died keeps what it counted, but not what it had open.
-    return own if alive else [sample for sample in own if HELP.get(sample[0], ("",))[0] == "counter"]
+    return own if alive else [sample for sample in own if HELP.get(family_of(sample[0]), ("",))[0] in {"counter", "histogram"}]
+
+
+def family_of(name: str) -> str:
+    """Return the family that a sample belongs to: its own name, or that of the histogram that it is a part of."""
+    for part in _PARTS:
+        family = name.removesuffix(part)
+        if family != name and HELP.get(family, ("",))[0] == "histogram":
+            return family
+    return name
 
 
 def exposition(total: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]) -> str:
     """Return samples in Prometheus' text format, version 0.0.4."""
     lines: list[str] = []
+    families = defaultdict(list)
+    for (sample, labels), value in sorted(total.items(), key=_order):
+        families[family_of(sample)].append((sample, labels, value))
     for name, (kind, text) in HELP.items():
         lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-        for (sample, labels), value in sorted(total.items()):
-            if sample == name:
+        for sample, labels, value in families[name]:
+            if kind != "histogram" or sample != name:
                 shown = ",".join(f'{key}="{_escaped(value_of)}"' for key, value_of in labels)
-                lines.append(f"{name}{{{shown}}} {_number(value)}" if shown else f"{name} {_number(value)}")
+                lines.append(f"{sample}{{{shown}}} {_number(value)}" if shown else f"{sample} {_number(value)}")
     return "\n".join(lines) + "\n"
+
+
+def _order(item: tuple[tuple[str, tuple[tuple[str, str], ...]], float]) -> tuple[Any, ...]:
+    """Order samples by name and labels; the buckets of a histogram by their bounds, as Prometheus demands."""
+    (sample, labels), _ = item
+    return sample, [(name, float(text) if name == "le" else 0.0, text) for name, text in labels]
 
 
 def _escaped(text: str) -> str:

@@ -34,6 +34,8 @@ from domain.spans import Content, Span
 from gateway.calm import calm_garbage_collection
 from gateway.chores import Chore
 from gateway.commands.version import version
+from gateway.delivering import Delivering
+from gateway.office_metrics import OfficeCounters
 from pricing.tokens.counter import TokenCounter
 from pricing.tokens.encodings import Encodings
 from recorder.budget_warnings import Warner
@@ -93,14 +95,21 @@ class Office:
             lines=settings.budget_places(places or {}),
         )
         self.journal = _journal(self.folder.journal)
-        policy = Policy(settings.record.content, float(settings.record.keep_content), float(settings.record.keep_spans))
-        self._capture = settings.record.content
+        self._policy = Policy(
+            settings.capture,
+            float(settings.record.keep_content),
+            float(settings.record.keep_spans),
+            settings.redaction.value(),
+            settings.redaction.key_bytes(self.folder.pepper()),
+        )
         self._encodings = Encodings()
         counter = TokenCounter(self._encodings)
         interpret = Estimator(counter).interpret
         self.shelf = PriceShelf(PriceStore(self.database), settings.price_values(), self.folder.path)
         self.hosts = {name: f"{one.host}{one.base_path}" for name, one in settings.upstream_values().items()}
         self.pricer = Pricer(lambda: self.shelf.book, self.hosts)
+        self.delivering = Delivering(settings, self.database, self.spans, self.folder, pricer=self.pricer, places=places or {})
+        self._counters = OfficeCounters(self.folder.run, self.delivering.samples)
         self.price_refresh = PriceRefresh(
             settings.price_refresh.url,
             data=self.folder.path,
@@ -113,12 +122,14 @@ class Office:
         self.recorder = Recorder(
             self.journal,
             self.spans,
-            policy,
+            self._policy,
             interpret=interpret,
             price=self.pricer.of_call,
+            rules=self.delivering.rules,
             pack=self.spans.packed,
             told=self._recorded,
             owing=self._owing,
+            delivering=self.delivering.courier.wake,
         )
         self.ledger = open_settling_ledger(self.folder.ledger, settings.storage.redis_url)
         self.settling = Settling(
@@ -126,7 +137,7 @@ class Office:
             Spending(self.database),
             running=self.journal.running,
             caught_up=lambda: self.recorder.progress.caught_up,
-            told=Warner(self.budgets.by_id, self.budgets.store).told,
+            told=Warner(self.budgets.by_id, self.budgets.store, tell=self.delivering.tell).told,
         )
         usage = UsageStore(self.database)
         projects = sorted({"default", *settings.projects})
@@ -145,6 +156,8 @@ class Office:
                 budgets=self._budgets_shown(usage, projects),
                 projects=projects,
                 prices=self._price_desk(),
+                destinations=self.delivering.desk,
+                rules=self.delivering.rule_desk,
             )
         )
         self._past_costs = PastCosts()
@@ -155,6 +168,7 @@ class Office:
             threading.Thread(target=self._keep_keys, name="keys", daemon=True),
             threading.Thread(target=self._settle, name="settling", daemon=True),
             threading.Thread(target=self._refresh_prices, name="price-refresh", daemon=True),
+            threading.Thread(target=self._deliver, name="delivering", daemon=True),
         ]
 
     def start(self) -> None:
@@ -166,6 +180,7 @@ class Office:
         """Stop them, the recorder after the batch it is at, and close the store."""
         self.recorder.stop()
         self.settling.stop()
+        self.delivering.stop()
         self.watch.stop()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
@@ -206,7 +221,15 @@ class Office:
         from gateway.demo.history import history  # noqa: PLC0415
 
         for exchange in history(DEMO_SEED, now, seconds):
-            yield record_of(exchange, call_of(exchange), capture=self._capture, price=self.pricer.of_call)
+            policy = self._policy
+            yield record_of(
+                exchange,
+                call_of(exchange),
+                capture=policy.capture,
+                price=self.pricer.of_call,
+                redaction=policy.redaction,
+                key=policy.redaction_key,
+            )
 
     def _price_desk(self) -> PriceDesk:
         """Return what the admin API works on prices with."""
@@ -272,11 +295,19 @@ class Office:
             self.recorder.run()
 
     def _settle(self) -> None:
-        """Settle from when the store is there: the recorder's thread brings it up."""
+        if self._store_is_there():
+            self.settling.run()
+
+    def _deliver(self) -> None:
+        if self._store_is_there():
+            self.delivering.run()
+
+    def _store_is_there(self) -> bool:
+        """Wait for the store, which the recorder's thread brings up; return False if the office stops before."""
         while not self.watch.ready.is_set():
             if not self.watch.wait(WAKE_SECONDS):
-                return
-        self.settling.run()
+                return False
+        return True
 
     def _keep_keys(self) -> None:
         """Keep the gate's key file as the settings and the store have it, whoever changed the store, and note which keys are used."""
@@ -289,6 +320,8 @@ class Office:
             Chore("writing the prices for the gate", lambda: _if_there(self.shelf.publish)),
             Chore("noting which keys are used", lambda: _if_there(self._keys_in_use.note)),
             Chore("dropping tokenizers that nobody needs", self._encodings.drop_unused),
+            Chore("giving up what is owed to destinations that are gone", lambda: _if_there(self.delivering.give_up_removed)),
+            Chore("writing the counters", lambda: _if_there(self._counters.write)),
         )
         seconds = WAKE_SECONDS
         while self.watch.wait(seconds):

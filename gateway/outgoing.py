@@ -8,6 +8,7 @@ from domain.upstreams import Upstream
 from gateway.heads import Kind, RequestHead, is_ours
 
 MOST_OUTGOING = 8
+_PERSONAL = frozenset({b"cookie", b"openai-organization", b"openai-project"})
 _AUTH_HEADER = {"bearer": b"authorization", "x-api-key": b"x-api-key", "x-goog-api-key": b"x-goog-api-key", "api-key": b"api-key"}
 
 
@@ -16,12 +17,14 @@ class Credential:
     """What proves the call to an upstream.
 
     `name` names it in the record. `value` is the upstream's own credential for a managed key, `replaces` the header that held the managed
-    key; both None where the caller's own headers pass as they are.
+    key; both None where the caller's own headers pass as they are. `alone`: the call goes to another provider than the one that its caller meant,
+    who gets no other credential and no cookie of his.
     """
 
     name: str
     value: str | None = None
     replaces: bytes | None = None
+    alone: bool = False
 
 
 def outgoing_head(  # noqa: PLR0913 - everything that the head depends on
@@ -38,7 +41,7 @@ def outgoing_head(  # noqa: PLR0913 - everything that the head depends on
 
     The caller's headers in their order and casing, with what must differ put in their place.
     """
-    key = (id(upstream), credential.name, method, path, uncompressed, upgrade)
+    key = (id(upstream), credential.name, credential.alone, method, path, uncompressed, upgrade)
     known = head.outgoing.get(key)
     if known is not None and known[0] is upstream:
         return known[1], known[2]
@@ -85,11 +88,12 @@ def _with_credential(
     """Yield the headers with the credential that counts at `upstream` in the place of the one that the caller sent."""
     wanted = _AUTH_HEADER[upstream.auth]
     own = None if credential.value is None else _auth_value(upstream, credential.value)
-    as_it_is = credential.value is None and credential.replaces is None
+    as_it_is = credential.value is None and credential.replaces is None and not credential.alone
     for kind, name, value in passing:
         lower = name.lower() if kind == "credential" else b""
         if kind != "credential":
-            yield kind, name, value
+            if not (credential.alone and name.lower() in _PERSONAL):
+                yield kind, name, value
         elif as_it_is:
             # The simulated upstream asks for none; our own keys go to nobody.
             if upstream.scheme != "sim" and not is_ours(value):
@@ -97,7 +101,7 @@ def _with_credential(
         elif lower == wanted and own is not None:
             yield kind, name, own
             own = None
-        elif lower not in {credential.replaces, wanted} and not is_ours(value):
+        elif lower not in {credential.replaces, wanted} and not is_ours(value) and not credential.alone:
             yield kind, name, value
     if own is not None:
         yield "credential", wanted, own

@@ -14,6 +14,7 @@ from msgspec import UNSET
 from domain.errors import InvalidRequest
 
 Edit = tuple[int, int, bytes]
+MOST_COUNTED = 2**63
 
 DECIDING = frozenset(
     {
@@ -73,6 +74,32 @@ class Asked:
     usage_asked: bool = False
     stream_options: Any = UNSET
     labels: Any = UNSET
+    fields: "_Fields | None" = None
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The most tokens of output that it allows, by whichever of the usual fields it has."""
+        fields = self.fields
+        if fields is None:
+            return None
+        limits = (fields.max_completion_tokens, fields.max_output_tokens, fields.max_tokens)
+        return next((one for one in map(_whole, limits) if one is not None), None)
+
+    @property
+    def choices(self) -> int | None:
+        """How many answers it asks for."""
+        return None if self.fields is None else _whole(self.fields.n)
+
+    @property
+    def service_tier(self) -> str | None:
+        """The tier that it asks for."""
+        tier = None if self.fields is None else self.fields.service_tier
+        return tier if isinstance(tier, str) else None
+
+
+def _whole(value: Any) -> int | None:
+    """Return a number that a rule can count with: JSON has larger ones."""
+    return value if type(value) is int and abs(value) < MOST_COUNTED else None
 
 
 UNKNOWN = Asked()
@@ -98,6 +125,7 @@ def asked_in(body: bytes) -> Asked:
         usage_asked=isinstance(options, dict) and options.get("include_usage") is True,
         stream_options=options,
         labels=fields.faregate,
+        fields=fields,
     )
 
 

@@ -1,6 +1,7 @@
 """A call's plan: what follows from its head, its key and its model alone, worked out once for calls that are alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from domain.exchange import Capture, Dialect, Labels
 from domain.upstreams import Upstream
@@ -21,7 +22,7 @@ class Plan:
     """What follows from a call's head, its key and its model alone: worked out once for calls that are alike.
 
     `routes` are those that it was made with; others came with new settings. `opening` is what the record begins with, but for id and time.
-    `targets` are all that may be tried.
+    `targets` are all that may be tried. `aims` is for `gateway.choosing`, to remember what each route's upstreams are for such calls.
     """
 
     identity: Identity
@@ -33,6 +34,7 @@ class Plan:
     capture: Capture
     path: bytes
     may_ask_usage: bool
+    aims: dict[int, Any] = field(default_factory=dict)
 
 
 def planned(  # noqa: PLR0913 - all that it follows from
@@ -52,11 +54,11 @@ def planned(  # noqa: PLR0913 - all that it follows from
         identity=identity,
         routes=routes,
         route=route,
-        targets=_targets(upstream, identity),
+        targets=[Target(upstream, one) for one in credentials_at(upstream, identity, upstream) or ()],
         opening=(method.decode("latin-1"), head.path, upstream.name, dialect, key.id, key.name, key.project),
         labels=labels_of(head.found, path=head.place.labels, tags=key.tags) if key.tags else head.labels,
         capture="none" if head.secretive else _captured(head.found, capture),
-        path=_without_our_key(route.path) if head.ours_in_query else route.path,
+        path=without_our_key(route.path) if head.ours_in_query else route.path,
         may_ask_usage=upstream.dialect == "openai" and path.partition(b"?")[0].endswith(_STREAMING_PATHS),
     )
 
@@ -69,17 +71,25 @@ def _captured(found: dict[bytes, bytes], setting: Capture) -> Capture:
     return max(_TIGHTER.get(asked.strip().lower(), "full"), setting, key=_ORDER.index)
 
 
-def _targets(upstream: Upstream, identity: Identity) -> list[Target]:
-    """Return every target of a call: one for each credential of the upstream; none where it wants one and has none."""
+def credentials_at(upstream: Upstream, identity: Identity, meant: Upstream) -> list[Credential] | None:
+    """Return what may prove a call at `upstream`: nothing where it wants a credential and has none.
+
+    None: the caller brought its own, which is for the upstream that it `meant`, and is shown to no other provider.
+    """
+    same = upstream is meant or (upstream.scheme, upstream.host, upstream.port) == (meant.scheme, meant.host, meant.port)
     if identity.secret is None or identity.own_credential:
-        return [Target(upstream, _CALLERS_OWN)]
+        return [_CALLERS_OWN] if same or upstream.scheme == "sim" else None
+    return own_credentials(upstream, identity.where, alone=not same)
+
+
+def own_credentials(upstream: Upstream, where: bytes | None, *, alone: bool) -> list[Credential]:
+    """Return the upstream's own credentials, for the place `where` the caller's was; none where it wants one and has none."""
     if not upstream.credentials:
-        return [] if upstream.needs_key else [Target(upstream, Credential("none", None, identity.where))]
-    numbered = enumerate(upstream.credentials, 1)
-    return [Target(upstream, Credential(str(number), secret, identity.where)) for number, secret in numbered]
+        return [] if upstream.needs_key else [Credential("none", None, where, alone)]
+    return [Credential(str(number), secret, where, alone) for number, secret in enumerate(upstream.credentials, 1)]
 
 
-def _without_our_key(path: bytes) -> bytes:
+def without_our_key(path: bytes) -> bytes:
     """Return the path to send, with our key taken out of its query."""
     before, _, query = path.partition(b"?")
     kept = b"&".join(part for part in query.split(b"&") if not is_our_key_parameter(part))

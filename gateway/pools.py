@@ -15,7 +15,7 @@ MOST_IDLE = 512
 
 
 class Pool:
-    """Connections to one origin, the last used first."""
+    """Connections to one origin, the last used first. `busy` says how many serve a call, or are being opened for one."""
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class Pool:
         self.loop = loop
         self.deadlines = deadlines
         self._free: list[Connection] = []
+        self.busy = 0
 
     def free_connection(self) -> Connection | None:
         """Return a connection that is free, if there is one."""
@@ -49,8 +50,13 @@ class Pool:
 
     async def new_connection(self, within: float) -> Connection:
         """Return a new connection."""
-        async with asyncio.timeout(within):
-            _, connection = await self._connect(lambda: Connection(self))
+        # Whoever waits for a connection is on his way there, too.
+        self.busy += 1
+        try:
+            async with asyncio.timeout(within):
+                _, connection = await self._connect(lambda: Connection(self))
+        finally:
+            self.busy -= 1
         return cast("Connection", connection)
 
     def keep(self, connection: Connection) -> None:

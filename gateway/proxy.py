@@ -6,59 +6,44 @@ Nothing here parses an answer or waits for a store. Whatever ends a call, it lea
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from random import Random
 from time import time, time_ns
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from domain.errors import Draining, GatewayError, InvalidRequest, JournalFull, PermissionDenied
+from domain.errors import Draining, GatewayError, InvalidRequest, JournalFull
 from domain.exchange import Capture, Dialect, Ending, OwnError
 from domain.ids import new_id
-from domain.keys import PREFIX
+from domain.upstreams import Upstream
 from gateway.admission import Admission
 from gateway.barrier import Barrier
 from gateway.caller import Caller, CallerGone, too_large
 from gateway.engine import Answer, Header
 from gateway.error_answers import REASONS, error_body, error_headers
-from gateway.heads import BROWSER_KEY, RequestHead, answer_headers
+from gateway.heads import RequestHead, answer_headers
 from gateway.identity import Identity, Keys
 from gateway.limits import Limits
-from gateway.outgoing import outgoing_head
-from gateway.peek import UNKNOWN, Asked, Edit, asked_in, edited, model_edit, removal_edit, usage_edit
+from gateway.peek import UNKNOWN, Asked, Edit, asked_in, removal_edit, usage_edit
 from gateway.plans import Plan, planned
 from gateway.recording import Recording, RecordingRules
 from gateway.relay import Relay
 from gateway.routes import Route, Routes, Target, dialect_at
+from gateway.shaping import Admitted, form_model, may_use, shaped
 from gateway.upstreams import Outgoing, Upstreams
 from gateway.withhold import Withholding
 from routing.labels import labels_of
 from storage.journal import JournalWriter
 
 if TYPE_CHECKING:
+    from gateway.choosing import Choosing
     from gateway.hold import Holding
+    from gateway.mirroring import Copy, Mirroring
 
 FIRST_PART = 64 * 1024
 MOST_PLANS = 8
-_OURS = PREFIX.encode()
 _NO_BODY = frozenset({204, 304})
-_MODELLESS = (b"/files", b"/uploads", b"/batches")
-_READING = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})
-
-
-@dataclass(slots=True)
-class Admitted:
-    """A call as it is known before it is sent."""
-
-    head: RequestHead
-    body: bytes
-    asked: Asked
-    plan: Plan
-    ask_usage: bool
-    edits: tuple[Edit, ...]
-    holding: "Holding | None" = None
-    metered_tokens: int = 0
 
 
 class Proxy:
@@ -78,7 +63,7 @@ class Proxy:
         random: Random,
         admission: Admission | None = None,
     ) -> None:
-        """Work with what is given; nothing is made here. Without an `admission` there are no budgets."""
+        """Work with what is given; nothing is made here. Without an `admission` there are no budgets, without `choose_by` no routes."""
         self._admission = admission
         self.keys = keys
         self.routes = routes
@@ -90,14 +75,20 @@ class Proxy:
         self._barrier = Barrier(journal, loop, rules.barrier_seconds)
         self._random = random
         self._at_once = min(FIRST_PART, limits.body_bytes)
+        self._choosing: Choosing | None = None
+        self.mirroring: Mirroring | None = None
         self.draining = False
 
     def take(self, *, keys: Keys, routes: Routes, capture: Capture) -> None:
-        """Use new keys and routes for the calls that begin from now on."""
+        """Use new keys and upstreams for the calls that begin from now on."""
         self.keys, self.routes, self._capture = keys, routes, capture
 
-    async def answer(self, caller: Caller) -> tuple[Ending, int | None]:
-        """Pass a call to an upstream, and the answer back; return how it ended, and its status.
+    def choose_by(self, choosing: "Choosing | None", mirroring: "Mirroring | None") -> None:
+        """Choose targets by the operator's routes from now on, and make the copies that they want; None where there are no routes."""
+        self._choosing, self.mirroring = choosing, mirroring
+
+    async def answer(self, caller: Caller, copy: "Copy | None" = None) -> tuple[Ending, int | None]:
+        """Pass a call to an upstream, and the answer back; return how it ended, and its status. A `copy` of a call was admitted as that.
 
         Errors of our own become answers here. The caller's leaving cancels this coroutine, which closes the upstream at once.
         """
@@ -106,13 +97,11 @@ class Proxy:
         error: GatewayError | None = None
         call: Admitted | None = None
         try:
-            call = await self._admitted(caller, record)
-            targets = self._targets(call.plan)
+            call = await self._admitted(caller, record) if copy is None else self._copied(copy, record)
             if self._admission is not None and self._admission.concerns(call.plan.identity.key):
                 await self._hold(call, caller, record, self._admission)
             ending = "failed"
-            record.open()
-            answer, target = await self._send(call, caller, targets, record)
+            answer, target = await self._send(call, caller, record)
             try:
                 if call.ask_usage and answer.status in {400, 422}:
                     answer, target = await self._asked_again(answer, target, call, caller, record)
@@ -169,7 +158,12 @@ class Proxy:
             else None
         )
         edits = self._edits(body, asked, ask) if ask is not None or asked.labels is not UNSET else ()
-        return Admitted(head, body, asked, plan, ask is not None, edits)
+        call = Admitted(head, body, asked, plan, ask is not None, edits)
+        if self._choosing is None:
+            call.targets = self._targets(plan)
+        else:
+            self._choose(call, caller, record, self._choosing)
+        return call
 
     def _plan(self, head: RequestHead, identity: Identity, model: str | None, method: bytes) -> Plan:
         """Return what follows from head, key and model, as worked out before where nothing of it has changed."""
@@ -192,6 +186,16 @@ class Proxy:
         caller.proceed()
         return await caller.body.hold(self._limits.copy_bytes if json else FIRST_PART, limit)
 
+    def _copied(self, copy: "Copy", record: Recording) -> Admitted:
+        """Return the call that a copy is."""
+        call, plan = copy.call, copy.call.plan
+        record.key = plan.identity.key
+        record.ready_us = record.elapsed_us()
+        record.known(plan.opening, copy.labels, plan.route.model, call.asked.stream, plan.capture, websocket=False)
+        record.opening.mirror_of, record.opening.decisions = copy.of, (copy.decision,)
+        record.request_came(call.body)
+        return call
+
     # Hold
 
     async def _hold(self, call: Admitted, caller: Caller, record: Recording, admission: Admission) -> None:
@@ -203,21 +207,22 @@ class Proxy:
         """
         from gateway.hold import Asking  # noqa: PLC0415 - a gate without budgets never loads it
 
-        plan, opening = call.plan, record.opening
+        plan, opening, target = call.plan, record.opening, call.targets[0]
         asking = Asking(
             id=record.id,
             key=plan.identity.key,
             labels=opening.labels,
-            upstream=plan.route.upstream,
+            upstream=target.upstream,
             model=plan.route.model or form_model(call.body),
             method=caller.method,
-            path=plan.path,
+            path=plan.path if target.route is None else target.route.path,
             body=call.body,
             whole=caller.body.complete,
             length=None if caller.length is None else int(caller.length),
             # Gemini says it in the path, the others in the body.
             stream=call.asked.stream or b":streamGenerateContent" in plan.path,
             websocket=caller.upgrade,
+            sent_as=target.model,
         )
         call.holding = await admission.admit(asking)
         opening.hold = call.holding.text
@@ -225,19 +230,61 @@ class Proxy:
 
     # Choose and send
 
-    async def _send(self, call: Admitted, caller: Caller, targets: list[Target], record: Recording) -> tuple[Answer, Target]:
+    def _choose(self, call: Admitted, caller: Caller, record: Recording, choosing: "Choosing") -> None:
+        """Find out where the operator's routes send the call, and write down why.
+
+        Raises:
+            GatewayError: a route refuses it, or no upstream can be asked.
+
+        """
+        from gateway.choosing import Sending, refused  # noqa: PLC0415 - a gate without routes never loads it
+
+        opening = record.opening
+        sending = Sending(
+            id=record.id,
+            at=opening.at,
+            call=call,
+            labels=opening.labels,
+            method=caller.method,
+            whole=caller.body.complete and not caller.upgrade,
+            length=None if caller.length is None else int(caller.length),
+            targets=self._upstreams.in_turn(call.plan.targets),
+        )
+        call.choice = choice = choosing.choose(sending)
+        opening.decisions = choice.decisions
+        refused(choice, sending)
+        call.targets = choice.targets
+        opening.upstream = choice.targets[0].upstream.name
+
+    async def _send(self, call: Admitted, caller: Caller, record: Recording) -> tuple[Answer, Target]:
         """Send the call to one target after the other; for each but the first, what it may cost is held first."""
+        record.open()
+        choice = call.choice
+        if choice is not None and choice.mirror is not None and self.mirroring is not None:
+            self.mirroring.begin(call, choice.mirror, choice.copies, record, caller.method)
         holding, admission = call.holding, self._admission
         cover = None
         if holding is not None and admission is not None:
-            model = call.plan.route.model
+            asked = call.plan.route.model or form_model(call.body)
 
             async def cover(target: Target) -> None:
-                await admission.holdings.cover(holding, target.upstream, model, sent=record.sent_us is not None)
+                path = call.plan.path if target.route is None else target.route.path
+                await admission.holdings.cover(
+                    holding, target.upstream, target.model or asked, sent=record.sent_us is not None, path=path
+                )
+                record.held = holding.this_try
 
-        return await self._upstreams.send(
-            targets, lambda target: self._outgoing(call, caller, target, record), record, caller.inform, cover
+        found = await self._upstreams.send(
+            call.targets,
+            lambda target: self._outgoing(call, caller, target, record),
+            record,
+            caller.inform,
+            cover=cover,
+            retries=None if choice is None else choice.retries,
         )
+        if choice is not None and choice.measured and self._choosing is not None:
+            self._choosing.note(record.attempts[-1], stream=call.asked.stream)
+        return found
 
     def _asks_usage(self, asked: Asked, route: Route) -> bool:
         return not asked.usage_asked and self._upstreams.asks_usage(route.upstream)
@@ -246,7 +293,7 @@ class Proxy:
         edits = (ask, removal_edit(body, "faregate") if asked.labels is not UNSET else None)
         return tuple(edit for edit in edits if edit is not None)
 
-    def _targets(self, plan: Plan) -> list[Target]:
+    def _targets(self, plan: Plan) -> Sequence[Target]:
         """Return the targets to try, each with the credential to use there, in turn.
 
         Raises:
@@ -281,30 +328,20 @@ class Proxy:
 
     def _outgoing(self, call: Admitted, caller: Caller, target: Target, record: Recording) -> Outgoing:
         """Return the request as it goes to `target`."""
-        head, route, body = call.head, call.plan.route, call.body
-        edits = call.edits
-        if route.renamed and route.model is not None and call.asked.model == route.asked_model:
-            edit = model_edit(body, route.asked_model or "", route.model)
-            edits = edits if edit is None else (*edits, edit)
-        record.changes = ()
-        if edits:
-            body = edited(body, edits)
-            record.changes = _changes(call, renamed=len(edits) > len(call.edits))
+        if target.route is not None:
+            self._ask_at(target.upstream, call)
+        return shaped(call, caller, target, record)
+
+    def _ask_at(self, upstream: Upstream, call: Admitted) -> None:
+        """Ask for usage where this upstream knows how to bring it, whatever the one before knew."""
+        asked = call.asked
+        may = asked.stream is True and call.plan.may_ask_usage and not asked.usage_asked
+        ask = usage_edit(call.body, asked) if may and self._upstreams.asks_usage(upstream) else None
+        if (ask is not None) != call.ask_usage:
+            call.ask_usage = ask is not None
+            call.edits = self._edits(call.body, asked, ask)
             if call.holding is not None:
-                record.changes += call.holding.changes
-        before, after = outgoing_head(
-            _without_browser_key(head, target) if head.ours_in_protocols else head,
-            caller.method,
-            call.plan.path,
-            target.upstream,
-            target.credential,
-            uncompressed=call.ask_usage or (call.holding is not None and call.holding.metered),
-            upgrade=caller.upgrade,
-        )
-        if after:
-            length = caller.length if caller.length is not None and not edits else b"%d" % len(body)
-            before = b"%b%b%b" % (before, length, after)
-        return Outgoing(caller.method, before, body, head.coded, None if caller.body.complete else caller.body)
+                call.edits = (*call.edits, *call.holding.edits)
 
     # Pass on
 
@@ -377,64 +414,6 @@ class Proxy:
 
     def _dialect(self, head: RequestHead) -> Dialect:
         return self.routes.dialect_of(head.place, anthropic=head.anthropic)
-
-
-def may_use(identity: Identity, route: Route, method: bytes, body: bytes) -> None:
-    """Refuse a key that may not use the model, or whose model cannot be told.
-
-    Raises:
-        PermissionDenied: it may not.
-
-    """
-    key = identity.key
-    model = route.model or form_model(body)
-    if model is None:
-        if method in _READING or any(part in route.path for part in _MODELLESS):
-            return
-        raise PermissionDenied(
-            f"The key {key.name!r} may use only some models, and this request does not say which one it wants. Put `model` in it."
-        )
-    if not (key.may_use(model) or key.may_use(f"{route.upstream.name}/{model}")):
-        raise PermissionDenied(f"The key {key.name!r} may not use the model {model!r}. It may use: {', '.join(key.models)}.")
-
-
-def form_model(body: bytes) -> str | None:
-    """Return the field `model` of a multipart form, if it is in the part that is held."""
-    field = b'name="model"\r\n\r\n'
-    at = body.find(field)
-    if at < 0:
-        return None
-    start = at + len(field)
-    return body[start : body.find(b"\r\n", start)].decode("utf-8", "replace") or None
-
-
-def _without_browser_key(head: RequestHead, target: Target) -> RequestHead:
-    """Return the head, with our key in a browser's WebSocket subprotocol replaced by the upstream's, or taken out."""
-    credential = target.credential
-    instead = credential.value is not None and credential.replaces == b"sec-websocket-protocol"
-    theirs = BROWSER_KEY + (credential.value or "").encode()
-    passing = []
-    for kind, name, value in head.passing:
-        if name.lower() != b"sec-websocket-protocol":
-            passing.append((kind, name, value))
-            continue
-        tokens = [token.strip() for token in value.split(b",")]
-        tokens = [theirs if token.startswith(BROWSER_KEY + _OURS) else token for token in tokens]
-        kept = b", ".join(token for token in tokens if instead or token != theirs)
-        if kept:
-            passing.append((kind, name, kept))
-    return replace(head, passing=passing, outgoing={}, plans={})
-
-
-def _changes(call: Admitted, *, renamed: bool) -> tuple[str, ...]:
-    changes = []
-    if renamed:
-        changes.append("model")
-    if call.ask_usage:
-        changes.append("stream_options")
-    if call.asked.labels is not UNSET:
-        changes.append("faregate")
-    return tuple(changes)
 
 
 def _our_headers(record: Recording, target: Target, answer: Answer) -> list[Header]:

@@ -60,6 +60,7 @@ class Recording:
         "changes",
         "error",
         "first_byte_us",
+        "held",
         "id",
         "keeps_bodies",
         "key",
@@ -106,6 +107,7 @@ class Recording:
         self.status: int | None = None
         self.error: OwnError | None = None
         self.withheld = 0
+        self.held: tuple[int, ...] = ()
         self.ready_us: int | None = None
         self.sent_us: int | None = None
         self.first_byte_us: int | None = None

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from domain.errors import UnknownUpstream
 from domain.exchange import Dialect
-from domain.upstreams import Upstream
+from domain.upstreams import Timeouts, Upstream
 from gateway.outgoing import Credential
 from gateway.targets import Place
 
@@ -15,14 +15,6 @@ _ANTHROPIC = re.compile(rb"/v1/(?:messages|complete)(?:[/?]|$)")
 _ANTHROPIC_STARTS = (b"/v1/messages", b"/v1/complete?")
 _IN_PATH = re.compile(rb"/(?:models|deployments)/([^/:?]+)")
 _IN_QUERY = re.compile(rb"(?:^|&)model=([^&]*)")
-
-
-@dataclass(slots=True)
-class Target:
-    """One try: an upstream, and what proves the call there."""
-
-    upstream: Upstream
-    credential: Credential
 
 
 @dataclass(slots=True)
@@ -38,6 +30,25 @@ class Route:
     def renamed(self) -> bool:
         """Whether the model's name in the request must change."""
         return self.model != self.asked_model
+
+
+@dataclass(slots=True)
+class Target:
+    """One try: an upstream, and what proves the call there.
+
+    Where one of `[[routes]]` sends the call, `route` is its path and model at this upstream, and `timeouts` are the route's own; None is what the plan
+    and the upstream say.
+    """
+
+    upstream: Upstream
+    credential: Credential
+    route: Route | None = None
+    timeouts: Timeouts | None = None
+
+    @property
+    def model(self) -> str | None:
+        """The model's name as it goes to this upstream, where a route gives it another one than the app."""
+        return None if self.route is None or not self.route.renamed else self.route.model
 
 
 class Routes:
@@ -82,6 +93,18 @@ class Routes:
         return "anthropic" if anthropic or _ANTHROPIC.match(place.path) else "openai"
 
 
+def moved(route: Route, place: Place, upstream: Upstream, model: str | None) -> Route:
+    """Return where a call of `route` goes at another upstream; with `model`, under another name of its model there."""
+    path = place.path
+    if route.renamed:
+        path = _without_prefix(path, (route.asked_model or "").partition("/")[0])
+    if model is None or model == route.model:
+        return Route(upstream, native_path(upstream, place, path), route.model, route.asked_model)
+    if route.model is not None and model_in(path) == route.model:
+        path = _with_model(path, model)
+    return Route(upstream, native_path(upstream, place, path), model, route.asked_model)
+
+
 def dialect_at(upstream: Upstream, path: bytes) -> Dialect:
     """Return the dialect that a call speaks: the upstream's, or what the path says where an upstream speaks several."""
     return "anthropic" if path.startswith(_ANTHROPIC_STARTS) else upstream.dialect
@@ -121,3 +144,15 @@ def _without_prefix(path: bytes, upstream: str) -> bytes:
     for slash in (b"/", b"%2F", b"%2f"):
         query = re.sub(rb"((?:^|&)model=)" + re.escape(prefix + slash), rb"\1", query)
     return before + separator + query
+
+
+def _with_model(path: bytes, model: str) -> bytes:
+    """Return `path` with another model in the place where it names one."""
+    before, separator, query = path.partition(b"?")
+    wanted = quote(model, safe="").encode()
+    if _IN_QUERY.search(query):
+        return (
+            before + separator + _IN_QUERY.sub(lambda match: match[0][: match.start(1) - match.start()] + wanted, query, count=1)
+        )
+    match = _IN_PATH.search(before)
+    return path if match is None else before[: match.start(1)] + wanted + before[match.end(1) :] + separator + query

@@ -1,16 +1,19 @@
 """Sending a call: one try after the other, until an upstream answers; and only before the first byte of its answer.
 
-A target that fails is left out for a while, unless there is no other.
+A target that fails is left out for a while, unless there is no other (`gateway.breakers`).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from time import monotonic, time_ns
 
 from domain.errors import GatewayError, UpstreamTimeout, UpstreamUnavailable
 from domain.exchange import Attempt
-from domain.upstreams import Upstream
+from domain.routes import Retries
+from domain.upstreams import Timeouts, Upstream
+from gateway.breakers import Breakers
 from gateway.caller import Body
 from gateway.deadlines import Deadlines
 from gateway.engine import JOINED, Answer, Connection, Inform, NothingSent, UpstreamGone, UpstreamSilent
@@ -18,21 +21,9 @@ from gateway.pools import Pool, inner_pool, tcp_pool, tls_context
 from gateway.recording import Recording
 from gateway.routes import Target
 from gateway.steps import Signal, in_task
+from gateway.tries import Tries, moves_on
 
-MOVE_ON = frozenset({401, 402, 403, 429, 500, 502, 503, 504, 529})
-REFUSED_CREDENTIAL = frozenset({401, 402, 403})
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
-FAILURES_TO_BREAK = 5
-FIRST_BREAK = 5.0
-LONGEST_BREAK = 60.0
-
-
-@dataclass(slots=True)
-class Health:
-    """How a target did lately."""
-
-    failures: int = 0
-    out_until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -49,24 +40,37 @@ class Outgoing:
 class Upstreams:
     """All upstreams of the gate: their connections, and how they are doing."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines, sim: Callable[[], asyncio.Protocol]) -> None:
-        """`sim` makes the server that answers for the simulated upstream."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deadlines: Deadlines,
+        sim: Callable[[], asyncio.Protocol],
+        *,
+        random: Random | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`sim` makes the server that answers for the simulated upstream; `random` is for pauses, `clock` gives the seconds of breakers."""
         self._loop = loop
         self._deadlines = deadlines
         self._sim = sim
         self._pools: dict[str, Pool] = {}
-        self._health: dict[tuple[str, str], Health] = {}
+        self._random = random or Random()  # noqa: S311 - pauses are no secrets
+        self._clock = clock
+        self.breakers = Breakers(clock)
         self._turn = 0
         self._without_usage: set[str] = set()
 
-    def in_turn(self, targets: list[Target]) -> list[Target]:
+    def in_turn(self, targets: list[Target]) -> Sequence[Target]:
         """Return `targets` in the order in which to try them: in turn, those that failed lately last."""
         if len(targets) < 2:  # noqa: PLR2004
             return targets
         self._turn += 1
         start = self._turn % len(targets)
-        now = monotonic()
-        return sorted([*targets[start:], *targets[:start]], key=lambda target: self._of(target).out_until > now)
+        return self.well_first([*targets[start:], *targets[:start]])
+
+    def well_first(self, targets: Sequence[Target]) -> Sequence[Target]:
+        """Return `targets` with those that are left out at their end."""
+        return sorted(targets, key=self.breakers.is_out) if self.breakers.ill and len(targets) > 1 else targets
 
     def asks_usage(self, upstream: Upstream) -> bool:
         """Return whether streams to `upstream` are asked for usage."""
@@ -76,15 +80,22 @@ class Upstreams:
         """Remember that `upstream` does not know how to bring usage in streams."""
         self._without_usage.add(upstream.name)
 
-    async def send(
+    def running(self, upstream: Upstream) -> int:
+        """Return how many calls of this process run at `upstream` now."""
+        pool = self._pools.get(upstream.name)
+        return 0 if pool is None else pool.busy
+
+    async def send(  # noqa: PLR0913 - what a sending needs
         self,
         targets: Sequence[Target],
         outgoing: Callable[[Target], Outgoing],
         record: Recording,
         informed: Inform,
+        *,
         cover: Callable[[Target], Awaitable[None]] | None = None,
+        retries: Retries | None = None,
     ) -> tuple[Answer, Target]:
-        """Return the first answer that is worth passing on, and who gave it. `cover` is awaited before each target but the first.
+        """Return the first answer that is worth passing on, and who gave it. `cover` is awaited before each try of another target than the first.
 
         Raises:
             UpstreamUnavailable: no target could be reached, or each broke off without an answer.
@@ -92,67 +103,85 @@ class Upstreams:
             GatewayError: the caller failed to send its body.
 
         """
-        last = len(targets) - 1
-        for place, target in enumerate(targets):
-            if place and cover is not None:
-                await cover(target)
+        if not targets:
+            raise UpstreamUnavailable("No upstream is configured for this call.")
+        if self.breakers.ill:
+            targets = await self._well_ones(targets, cover)
+        target = targets[0]
+        tries: Tries | None = None
+        while True:
             request = outgoing(target)
-            final = place == last or request.rest is not None
-            try:
-                answer = await self._attempt(target, request, record, informed)
-            except (UpstreamUnavailable, UpstreamTimeout):
-                self._failed(target)
-                if final:
-                    raise
-                continue
-            self._judge(target, answer)
-            if final or answer.status not in MOVE_ON:
+            outcome = await self._attempt(target, request, record, informed)
+            answer = None if isinstance(outcome, GatewayError) else outcome
+            if answer is not None and (answer.status < 400 or not moves_on(answer.status, retries)):  # noqa: PLR2004 - HTTP's own line
                 return answer, target
-            answer.close()
-        raise UpstreamUnavailable("No upstream is configured for this call.")
+            if tries is None:
+                tries = Tries(targets, retries, self.breakers, self._random, self._clock)
+            # A body that streams in cannot be sent a second time.
+            spent = request.rest is not None and record.attempts[-1].sent
+            following = None if spent else tries.after(target, answer)
+            if following is None:
+                return _last(outcome), target
+            if answer is not None:
+                answer.close()
+            await tries.wait()
+            if cover is not None:
+                await cover(following)
+            target = following
 
-    async def _attempt(self, target: Target, request: Outgoing, record: Recording, informed: Inform) -> Answer:
-        """Send a request to one target; send it again where that cannot do harm. Every try is written down."""
-        upstream = target.upstream
+    async def _well_ones(self, targets: Sequence[Target], cover: Callable[[Target], Awaitable[None]] | None) -> Sequence[Target]:
+        """Return `targets` with those that are left out at the end; what is held was for the one that was first."""
+        ordered = self.well_first(targets)
+        if cover is not None and ordered[0] is not targets[0]:
+            await cover(ordered[0])
+        return ordered
+
+    async def _attempt(self, target: Target, request: Outgoing, record: Recording, informed: Inform) -> Answer | GatewayError:
+        """Send a request to one target, and again where that cannot do harm; return its answer, or why there is none. Every try is written down.
+
+        Raises:
+            GatewayError: the caller failed to send its body.
+
+        """
+        upstream, limits = target.upstream, target.timeouts or target.upstream.timeouts
         pool = self._pools.get(upstream.name) or self._new_pool(upstream)
         connection = pool.free_connection()
+        if self.breakers.ill:
+            self.breakers.begins(target)
         while True:
-            attempt = Attempt(upstream.name, target.credential.name, time_ns())
-            record.attempts.append(attempt)
+            attempt = _noted(target, record)
             reused = connection is not None
             try:
                 if connection is None:
                     await in_task()
-                    connection = await pool.new_connection(upstream.timeouts.connect)
-                answer = self._asked(connection, upstream, request, record, informed)
+                    connection = await pool.new_connection(limits.connect)
+                answer = self._asked(connection, limits, request, record, informed)
                 attempt.sent = True
                 try:
                     await answer.head
                 except BaseException:
                     connection.release()
                     raise
-            except GatewayError as failure:
-                attempt.error = failure.message
-                raise
             except (TimeoutError, OSError) as failure:
                 attempt.error = str(failure) or type(failure).__name__
                 if not (reused and _may_repeat(failure, request)):
-                    raise _meaning(failure, upstream) from failure
+                    self.breakers.failed(target)
+                    return _meaning(failure, upstream.name, limits)
                 connection = None
-            except asyncio.CancelledError:
-                attempt.error = "the caller left"
+            except (GatewayError, asyncio.CancelledError) as failure:
+                attempt.error = failure.message if isinstance(failure, GatewayError) else "the caller left"
+                self.breakers.ends(target)
                 raise
             else:
                 record.first_byte_us = record.elapsed_us()
                 attempt.status = answer.status
                 attempt.first_byte_us = (time_ns() - attempt.at) // 1000
+                if self.breakers.ill or answer.status >= 400:  # noqa: PLR2004 - HTTP's own line
+                    self.breakers.answered(target, answer)
                 return answer
 
-    def _asked(
-        self, connection: Connection, upstream: Upstream, request: Outgoing, record: Recording, informed: Inform
-    ) -> Answer:
+    def _asked(self, connection: Connection, limits: Timeouts, request: Outgoing, record: Recording, informed: Inform) -> Answer:
         """Send the request, or its beginning; return what will be its answer."""
-        limits = upstream.timeouts
         try:
             answer = connection.begin(
                 head_only=request.method == b"HEAD",
@@ -205,53 +234,34 @@ class Upstreams:
         for pool in self._pools.values():
             pool.close_idle(now)
 
-    # How targets do
 
-    def _of(self, target: Target) -> Health:
-        return self._health.setdefault((target.upstream.name, target.credential.name), Health())
-
-    def _judge(self, target: Target, answer: Answer) -> None:
-        if answer.status < 400:  # noqa: PLR2004 - HTTP's own line
-            if self._health:
-                self._health.pop((target.upstream.name, target.credential.name), None)
-        elif answer.status == 429:  # noqa: PLR2004
-            self._of(target).out_until = monotonic() + min(retry_after(answer), LONGEST_BREAK)
-        elif answer.status in REFUSED_CREDENTIAL:
-            self._of(target).out_until = monotonic() + LONGEST_BREAK
-        elif answer.status in MOVE_ON:
-            self._failed(target)
-
-    def _failed(self, target: Target) -> None:
-        health = self._of(target)
-        health.failures += 1
-        if health.failures >= FAILURES_TO_BREAK:
-            pause = min(FIRST_BREAK * 2 ** (health.failures - FAILURES_TO_BREAK), LONGEST_BREAK)
-            health.out_until = monotonic() + pause
+def _noted(target: Target, record: Recording) -> Attempt:
+    """Write down that a target is tried now."""
+    attempt = Attempt(target.upstream.name, target.credential.name, time_ns())
+    if target.route is not None:
+        attempt.model = target.model
+    if record.held:
+        attempt.held = record.held
+    record.attempts.append(attempt)
+    return attempt
 
 
-def retry_after(answer: Answer) -> float:
-    """Return how many seconds the upstream asks to be left alone; 1 where it does not say, or not in seconds."""
-    for name, value in answer.headers:
-        lower = name.lower()
-        try:
-            if lower == b"retry-after-ms":
-                return float(value) / 1000
-            if lower == b"retry-after":
-                return float(value)
-        except ValueError:
-            continue
-    return 1.0
+def _last(outcome: Answer | GatewayError) -> Answer:
+    """Return the last answer, or raise why there is none."""
+    if isinstance(outcome, GatewayError):
+        raise outcome
+    return outcome
 
 
-def _meaning(failure: Exception, upstream: Upstream) -> GatewayError:
+def _meaning(failure: Exception, name: str, limits: Timeouts) -> GatewayError:
     """Return what a failure to get an answer means to the caller."""
     if isinstance(failure, UpstreamSilent):
-        return UpstreamTimeout(f"Upstream {upstream.name!r} sent nothing for {upstream.timeouts.first_byte:g} s.")
+        return UpstreamTimeout(f"Upstream {name!r} sent nothing for {limits.first_byte:g} s.")
     if isinstance(failure, TimeoutError):
-        return UpstreamTimeout(f"Upstream {upstream.name!r} could not be reached within {upstream.timeouts.connect:g} s.")
+        return UpstreamTimeout(f"Upstream {name!r} could not be reached within {limits.connect:g} s.")
     if isinstance(failure, UpstreamGone):
-        return UpstreamUnavailable(f"Upstream {upstream.name!r} closed the connection without an answer.")
-    return UpstreamUnavailable(f"Upstream {upstream.name!r} cannot be reached: {failure.strerror or type(failure).__name__}.")  # type: ignore[attr-defined]
+        return UpstreamUnavailable(f"Upstream {name!r} closed the connection without an answer.")
+    return UpstreamUnavailable(f"Upstream {name!r} cannot be reached: {failure.strerror or type(failure).__name__}.")  # type: ignore[attr-defined]
 
 
 def _may_repeat(failure: Exception, request: Outgoing) -> bool:

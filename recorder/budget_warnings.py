@@ -6,7 +6,9 @@ from typing import Protocol
 
 from domain.budgets import Budget
 from domain.errors import StoreUnavailable
+from domain.events import Event
 from domain.ledger import Standing
+from recorder.budget_events import event_of
 from storage.budgets import BudgetWarning
 
 MILLION = 1_000_000
@@ -16,20 +18,33 @@ MOST_REMEMBERED = 10_000
 class WarningStore(Protocol):
     """Where warnings are kept (`storage.budgets.BudgetStore`)."""
 
+    def unwarned(self, warnings: Sequence[BudgetWarning], /) -> list[BudgetWarning]:
+        """Return those that were not given before."""
+
     def warn(self, warnings: Sequence[BudgetWarning], /) -> list[BudgetWarning]:
         """Keep those that were not given before, and return them."""
+
+
+def _nobody(_event: Event) -> None:
+    """Tell nobody."""
 
 
 class Warner:
     """Looks at what counters hold after calls were settled. It belongs to one thread."""
 
     def __init__(
-        self, budgets: Callable[[], Mapping[str, Budget]], store: WarningStore, now: Callable[[], float] = time.time
+        self,
+        budgets: Callable[[], Mapping[str, Budget]],
+        store: WarningStore,
+        now: Callable[[], float] = time.time,
+        *,
+        tell: Callable[[Event], object] = _nobody,
     ) -> None:
-        """Take what knows the budgets by id, and what keeps warnings."""
+        """Take what knows the budgets by id, what keeps warnings, and what tells events (`recorder.events.Events.tell`)."""
         self._budgets = budgets
         self._store = store
         self._now = now
+        self._tell = tell
         self._late: dict[str, Standing] = {}
         self._given: set[tuple[str, int, int]] = set()
 
@@ -57,11 +72,22 @@ class Warner:
         ]
         if not crossed:
             return []
-        new = self._store.warn(crossed)
+        new = self._given_now(crossed)
         if len(self._given) > MOST_REMEMBERED:
             self._given.clear()
         self._given.update(map(_mark, crossed))
         return new
+
+    def _given_now(self, crossed: Sequence[BudgetWarning]) -> list[BudgetWarning]:
+        """Tell of those that are new and keep them; return what was kept first here.
+
+        An event is told once by its id for as long as it is known, a warning for ever. So the event goes first: an office that ends
+        in between tells it again and is not heard, and one that was told long ago is not told again.
+        """
+        new = self._store.unwarned(crossed)
+        for warning in new:
+            self._tell(event_of(warning))
+        return self._store.warn(new) if new else []
 
     def _crossed(self, counter: str, standing: Standing, budgets: Mapping[str, Budget]) -> Iterator[BudgetWarning]:
         """Yield a warning for each share that is reached; the limit itself is one of them."""

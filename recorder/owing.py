@@ -26,10 +26,10 @@ def settlement_of(exchange: Exchange, span: Span) -> Settlement | None:
     except ValueError:
         log.warning("the hold of call %s cannot be read; the reconciler will find what it spent missing", span.id)
         return None
-    return Settlement(hold.id, tuple(_owed(exchange, span, claim) for claim in hold.claims))
+    return Settlement(hold.id, tuple(_owed(exchange, span, claim, place) for place, claim in enumerate(hold.claims)))
 
 
-def _owed(exchange: Exchange, span: Span, claim: HeldClaim) -> Owed:
+def _owed(exchange: Exchange, span: Span, claim: HeldClaim, place: int) -> Owed:
     closing = exchange.closing
     if closing is None:
         return Owed(claim, claim.amount, at_hold=True)
@@ -40,17 +40,23 @@ def _owed(exchange: Exchange, span: Span, claim: HeldClaim) -> Owed:
         return Owed(claim, 1)
     if closing.ending == "failed":
         # What was sent and never answered may be billed; what was answered with an error is not.
-        silent = _unanswered(closing.attempts)
+        silent = any(_is_unanswered(attempt) for attempt in closing.attempts)
         return Owed(claim, claim.amount, at_hold=True) if silent else Owed(claim, 0)
     amount = _nano_usd(span) if claim.unit == "usd" else _tokens(span)
     if amount is None:
         return Owed(claim, claim.amount, at_hold=True)
-    return Owed(claim, amount + claim.amount * _unanswered(closing.attempts[:-1]))
+    return Owed(claim, amount + _unanswered(closing.attempts[:-1], claim, place))
 
 
-def _unanswered(attempts: Sequence[Attempt]) -> int:
-    """Return how many tries were sent and never answered: what each of them held, it may have cost."""
-    return sum(attempt.sent and attempt.status is None for attempt in attempts)
+def _unanswered(attempts: Sequence[Attempt], claim: HeldClaim, place: int) -> int:
+    """Return what the tries held that were sent and never answered: each of them may have cost that, at its own upstream's price."""
+    return sum(
+        attempt.held[place] if place < len(attempt.held) else claim.amount for attempt in attempts if _is_unanswered(attempt)
+    )
+
+
+def _is_unanswered(attempt: Attempt) -> bool:
+    return attempt.sent and attempt.status is None
 
 
 def _nano_usd(span: Span) -> int | None:

@@ -5,17 +5,22 @@ import logging
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from domain.calls import Call, Outcome
+from domain.decisions import Decision
+from domain.deliveries import Owed
 from domain.errors import StoreUnavailable
 from domain.exchange import Capture, Exchange, Labels
 from domain.holds import Settlement
+from domain.rulings import Ruling
 from domain.spans import Content, Span
 from recorder.interpret import call_of
 from recorder.owing import settlement_of
+from recorder.profiles import STANDARD, Redaction
 from recorder.spans import Price, record_of
 from storage.retention import Pruned
 
@@ -51,8 +56,10 @@ class Source(Protocol):
 class Store(Protocol):
     """Where spans go (`storage.spans.SpanStore`)."""
 
-    def save(self, recorded: Sequence[Record], owed: Mapping[str, Settlement], /) -> int:
-        """Save all or nothing, with what calls owe to budgets, by their ids; what is there already is left as it is."""
+    def save(
+        self, recorded: Sequence[Record], owed: Mapping[str, Settlement], deliveries: Mapping[str, Sequence[Owed]], /
+    ) -> int:
+        """Save all or nothing, with what calls owe to budgets and to destinations, by their ids; what is there already is left as it is."""
 
     def prune(self, *, content_before: int, spans_before: int, most: int) -> Pruned:
         """Delete a little of what is older than these times (Unix nanoseconds); say what it was, nothing if there was none."""
@@ -77,11 +84,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is kept, and how long (seconds)."""
+    """What is kept, and how long (seconds). `redaction` says what is taken out of contents that are kept redacted; the key is for what is hashed."""
 
     capture: Capture = "full"
     keep_content: float = 30 * 86_400
     keep_spans: float = 90 * 86_400
+    redaction: Redaction = STANDARD
+    redaction_key: bytes = b""
 
 
 def _nothing(_spans: Sequence[Span]) -> None:
@@ -96,11 +105,16 @@ def _nobody() -> None:
     """Tell nobody."""
 
 
+def _no_deliveries(_owed: Mapping[str, int]) -> None:
+    """Tell nobody."""
+
+
 class Recorder:
     """The loop. `run` belongs to one thread; everything else may be called from any.
 
     `pack` makes of a content what the store keeps of it. That is done call by call, since what a body meant is many small values: those of a
     whole batch would crowd each other out of the processor's cache.
+    `rules` say of each span what is owed to whom; None where nobody is to hear of any.
     `told` hears of each batch after it was saved; it must not take long. Whatever happens in here, nothing of it reaches an app: a store
     that is away is waited for while the journal grows.
     """
@@ -113,20 +127,27 @@ class Recorder:
         *,
         interpret: Callable[[Exchange], Call] = call_of,
         price: Price | None = None,
+        rules: Callable[[Span], Ruling] | None = None,
         pack: Callable[[Content], Content | bytes] = _as_it_is,
         told: Callable[[Sequence[Span]], None] = _nothing,
         owing: Callable[[], None] = _nobody,
+        delivering: Callable[[Mapping[str, int]], None] = _no_deliveries,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Take what it works with; nothing runs yet. `owing` hears that calls were saved whose holds are to be settled."""
+        """Take what it works with; nothing runs yet.
+
+        `owing` hears that calls were saved whose holds are to be settled, `delivering` how many calls are owed to each destination now.
+        """
         self._source = source
         self._store = store
         self._policy = policy
         self._interpret = interpret
         self._price = price
+        self._rules = rules
         self._pack = pack
         self._told = told
         self._owing = owing
+        self._delivering = delivering
         self._owes = False
         self._now = now
         self._stopping = threading.Event()
@@ -173,10 +194,11 @@ class Recorder:
             return 0
         oldest = min(exchange.opening.at for exchange in exchanges) / NANOSECONDS
         self._progress = replace(self._progress, waiting_since=oldest)
-        records = [self._record(exchange) for exchange in exchanges]
+        deliveries: dict[str, Sequence[Owed]] = {}
+        records = [self._ruled(self._record(exchange), deliveries) for exchange in exchanges]
         try:
             owed = _owed(exchanges, records)
-            self._save(records, owed)
+            self._save(records, owed, deliveries)
         except BaseException:
             self._source.rewind()
             raise
@@ -185,28 +207,30 @@ class Recorder:
         self._progress = replace(self._progress, recorded=done, last_saved_at=self._now(), last_error=None, waiting_since=None)
         if len(records) < WHOLE_BATCH:
             self._progress = replace(self._progress, caught_up=True)
-        self._tell([span for span, _ in records])
+        self._tell([span for span, _ in records], deliveries)
         self._owes = bool(owed)
         if owed:
             self._owing()
         return len(records)
 
-    def _save(self, records: Sequence[Record], owed: Mapping[str, Settlement]) -> None:
+    def _save(self, records: Sequence[Record], owed: Mapping[str, Settlement], deliveries: Mapping[str, Sequence[Owed]]) -> None:
         """Save a batch; where the store will not have it, find the one that it will not have, and save the others."""
         try:
-            self._store.save(records, owed)
+            self._store.save(records, owed, deliveries)
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the other calls must be saved
             if len(records) > 1:
                 middle = len(records) // 2
-                self._save(records[:middle], owed)
-                self._save(records[middle:], owed)
+                self._save(records[:middle], owed, deliveries)
+                self._save(records[middle:], owed, deliveries)
                 return
-            self._save_bare(records[0][0], owed, error)
+            self._save_bare(records[0][0], owed, deliveries, error)
 
-    def _save_bare(self, span: Span, owed: Mapping[str, Settlement], error: Exception) -> None:
-        """Save of a span that the store refused what it surely takes: ids, times, and how the call ended."""
+    def _save_bare(
+        self, span: Span, owed: Mapping[str, Settlement], deliveries: Mapping[str, Sequence[Owed]], error: Exception
+    ) -> None:
+        """Save of a span that the store refused what it surely takes: ids, times, how the call ended, and who is to hear of it."""
         bug = _bug_of(error)
         log.warning("call %s could not be stored whole: %s", span.id, bug)
         self._progress = replace(self._progress, unreadable=self._progress.unreadable + 1)
@@ -224,13 +248,25 @@ class Recorder:
             finish_reasons=(),
             content="none",
             notes=(f"could not be stored whole: {bug}",),
+            decisions=(),
+            params={},
         )
-        self._store.save([(bare, None)], owed)
+        # Fields that rules made of the call may be what the store refused.
+        plain = {id_: [replace(one, extra={}) for one in deliveries[id_]] for id_ in (span.id,) if id_ in deliveries}
+        self._store.save([(bare, None)], owed, plain)
 
     def _record(self, exchange: Exchange) -> Record:
         """Return what is saved of an exchange: where it cannot be understood, everything but its meaning."""
         try:
-            span, content = record_of(exchange, self._interpret(exchange), capture=self._policy.capture, price=self._price)
+            policy = self._policy
+            span, content = record_of(
+                exchange,
+                self._interpret(exchange),
+                capture=policy.capture,
+                price=self._price,
+                redaction=policy.redaction,
+                key=policy.redaction_key,
+            )
             return span, None if content is None else self._pack(content)
         except Exception as error:  # noqa: BLE001 - one exchange must never hold up the others
             bug = _bug_of(error)
@@ -243,9 +279,28 @@ class Recorder:
             whole = self._policy.capture == "full" and exchange.opening.capture == "full"
             return record_of(exchange, bare, capture="full" if whole else "none")
 
-    def _tell(self, spans: Sequence[Span]) -> None:
+    def _ruled(self, record: Record, deliveries: dict[str, Sequence[Owed]]) -> Record:
+        """Return a record with what rules decided about it, and note in `deliveries` what is owed to whom."""
+        if self._rules is None:
+            return record
+        span, content = record
+        try:
+            ruling = self._rules(span)
+        except Exception as error:  # noqa: BLE001 - a rule must never cost a call its record
+            bug = _bug_of(error)
+            log.warning("the rules could not be asked about call %s: %s", span.id, bug)
+            ruling = Ruling([Decision("rules", matched=False, why=f"the rules failed, and nobody was told: {bug}")])
+        if ruling.owed:
+            deliveries[span.id] = ruling.owed
+        # The recorder made this span a moment ago; nobody else has it yet.
+        span.decisions = (*span.decisions, *ruling.decisions)
+        return span, content
+
+    def _tell(self, spans: Sequence[Span], deliveries: Mapping[str, Sequence[Owed]]) -> None:
         try:
             self._told(spans)
+            if deliveries:
+                self._delivering(Counter(one.destination for owed in deliveries.values() for one in owed))
         except Exception:  # what listens must not stop what records
             log.exception("somebody who listens to the recorder failed")
 

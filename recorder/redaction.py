@@ -1,91 +1,202 @@
-"""Redaction: personal data and secrets are masked before anything is stored; what was masked is counted by kind.
+"""Redaction: personal data and secrets are masked, hashed or dropped before anything is stored or sent; what was found is counted by kind.
 
 Names and addresses of people need a model to find, and are not promised.
 """
 
+import hmac
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
-from recorder.recognisers import RECOGNISERS, SECRET_NAMES, luhn
+from recorder.profiles import KINDS, REGIONS, Action
+from recorder.recognising.kinds import CONFIDENCES, RANKS, finders
+from recorder.recognising.numbers import CARD_DIGITS, is_card
+from recorder.recognising.tokens import SECRET_NAMES
 
-WINDOW = 1 << 20
-SEAM = 4096
 DEEPEST = 200
-CARD_DIGITS = range(13, 20)
+# Redacting can bring two things together that were apart, so a text is looked at again, but not forever.
+MOST_ROUNDS = 8
+# Only texts from this length on are looked through for base64.
+MEDIA = 2048
+DROPPED = "[]"
+TOO_DEEP = "too deep"
+_NOTHING = frozenset({"", DROPPED})
+_HASH_DIGITS = 12
+# Media: what a data URL holds, and any run of the letters of base64 that no key is as long as.
+_BASE64 = re.compile(r";base64,[A-Za-z0-9+/_=-]{64,}+|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{512,}+={0,2}")
+_MASK = re.compile(rf"\[(?:(?:{'|'.join((*KINDS, 'user', 'customer'))})(?::[0-9a-f]{{12}})?)?\]")
+_SEPARATORS = re.compile(r"[\s./()-]+")
+_WRITTEN_IN_MANY_WAYS = frozenset(KINDS) - {"private_key", "jwt", "api_key", "secret", "email", "ip"}
+Place = tuple[int, int, str]
 
 
-def redact_text(text: str, counts: Counter[str]) -> str:
-    """Return `text` with what was recognised masked as `[kind]`, and count it.
+class Redactor:
+    """Redacts texts and JSON values: `kinds` of things, each masked unless `actions` say something else.
 
-    A long text is taken in windows of 1 MB, cut at white space where there is any near the end.
+    `key` is for hashes: the same thing has the same hash under the same key, and nobody without the key can try values out. Without one,
+    what should be hashed is masked. Time is linear in the text.
     """
-    if len(text) <= WINDOW:
-        return _redact_window(text, counts)
-    parts = []
-    place = 0
-    while place < len(text):
-        end = _window_end(text, place)
-        parts.append(_redact_window(text[place:end], counts))
-        place = end
-    return "".join(parts)
+
+    def __init__(
+        self, kinds: frozenset[str], actions: Mapping[str, Action], key: bytes = b"", regions: tuple[str, ...] = REGIONS
+    ) -> None:
+        self.kinds = frozenset(kind for kind in kinds if actions.get(kind) != "keep")
+        self._actions = dict(actions)
+        self._key = key
+        self.regions = regions
+        self._anywhere, self._in_text = finders(self.kinds, regions)
+
+    def finds(self, text: str) -> bool:
+        """Return whether there is anything in `text` that would be redacted."""
+        return any(True for _ in self._found(text))
+
+    def places(self, text: str) -> list[tuple[int, int, str]]:
+        """Return what would be redacted in `text`, in order: where it begins and ends, and its kind."""
+        return _merged(sorted(self._found(text)))
+
+    def text(self, text: str, counts: Counter[str]) -> str:
+        """Return `text` without what was recognised, and count that."""
+        for _ in range(MOST_ROUNDS):  # pragma: no branch - no text that we know of needs them all
+            places = self.places(text)
+            if not places:
+                break
+            parts, place = [], 0
+            for begin, end, kind in places:
+                parts += [text[place:begin], self._instead(text[begin:end], kind)]
+                place = end
+                counts[kind] += 1
+            text = "".join([*parts, text[place:]])
+        return text
+
+    def value(self, value: Any, counts: Counter[str], depth: int = 0) -> Any:
+        """Return a JSON value with its texts and names redacted, and what stands under a secret's name as a whole."""
+        if isinstance(value, str):
+            return self.text(value, counts)
+        if depth > DEEPEST and isinstance(value, dict | list | tuple):
+            counts[TOO_DEEP] += 1
+            return f"[{TOO_DEEP}]"
+        if isinstance(value, dict):
+            return self._members(value, counts, depth)
+        if isinstance(value, list | tuple):
+            return [self.value(member, counts, depth + 1) for member in value]
+        if "card" in self.kinds and is_card_number(value):
+            counts["card"] += 1
+            return self._instead(str(value), "card")
+        return value
+
+    def whole(self, text: str, kind: str) -> str:
+        """Return `text` as a hash that says what it was, or as a mask where there is no key. What is one already stays."""
+        return text if _MASK.fullmatch(text) else self._hashed(text, kind)
+
+    def _members(self, value: dict[str, Any], counts: Counter[str], depth: int) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for name, member in value.items():
+            named = self.text(name, counts)
+            if named in members:
+                named = f"{named} {len(members)}"
+            if "secret" in self.kinds and is_secret(name, member):
+                counts["secret"] += 1
+                members[named] = self._instead(member, "secret")
+            else:
+                members[named] = self.value(member, counts, depth + 1)
+        return members
+
+    def _instead(self, written: str, kind: str) -> str:
+        action = self._actions.get(kind, "mask")
+        if action == "drop":
+            return DROPPED
+        return self._hashed(written, kind) if action == "hash" else f"[{kind}]"
+
+    def _hashed(self, written: str, kind: str) -> str:
+        if not self._key:
+            return f"[{kind}]"
+        said = _SEPARATORS.sub("", written) if kind in _WRITTEN_IN_MANY_WAYS else written
+        said = said.lower() if kind == "email" else said.upper() if kind in _WRITTEN_IN_MANY_WAYS else said
+        data = f"{kind}\0{said}".encode("utf-8", "surrogatepass")
+        return f"[{kind}:{hmac.new(self._key, data, sha256).hexdigest()[:_HASH_DIGITS]}]"
+
+    def _found(self, text: str) -> Iterator[Place]:
+        """Yield what is found, in no order, but for what is a mask already."""
+        places = self._places(text)
+        first = next(places, None)
+        if first is None:
+            return
+        masks = [mask.span() for mask in _MASK.finditer(text)] if "[" in text else []
+        begins = {place: end for begin, end in masks for place in range(begin, end)}
+        for place in (first, *places):
+            begin, end, _ = place
+            within = begins.get(begin)
+            if within is None or (end > within and text[begin] == "["):
+                yield place
+
+    def _places(self, text: str) -> Iterator[Place]:
+        kinds = self.kinds
+        for find in self._anywhere:
+            yield from (place for place in find(text) if place[2] in kinds)
+        if len(text) < MEDIA:
+            for find in self._in_text:
+                yield from (place for place in find(text) if place[2] in kinds)
+            return
+        for offset, part in _without_media(text):
+            for find in self._in_text:
+                yield from ((begin + offset, end + offset, kind) for begin, end, kind in find(part) if kind in kinds)
 
 
-def redact_value(value: Any, counts: Counter[str], depth: int = 0) -> Any:
-    """Return a JSON value with its texts redacted, and what stands under a secret's name masked whole."""
-    if isinstance(value, str):
-        return redact_text(value, counts)
-    if depth > DEEPEST:
-        return "[too deep]" if isinstance(value, dict | list) else value
-    if isinstance(value, dict):
-        return {name: _redact_member(name, member, counts, depth) for name, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [redact_value(member, counts, depth + 1) for member in value]
-    if isinstance(value, int) and not isinstance(value, bool) and _is_card_number(value):
-        counts["card"] += 1
-        return "[card]"
-    return value
+@lru_cache(maxsize=64)
+def redactor(
+    kinds: frozenset[str], actions: tuple[tuple[str, Action], ...] = (), key: bytes = b"", regions: tuple[str, ...] = REGIONS
+) -> Redactor:
+    """Return the redactor for these kinds and actions; there are few of them, and they are used again."""
+    return Redactor(kinds, dict(actions), key, regions)
+
+
+def is_card_number(value: Any) -> bool:
+    """Return whether a number in JSON is a card's."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 10**20:
+        return False
+    digits = str(value)
+    return len(digits) in CARD_DIGITS and digits[0] in "23456" and is_card(digits)
+
+
+def is_secret(name: str, member: Any) -> bool:
+    """Return whether a member of an object is a secret by its name."""
+    return type(member) is str and _is_secret_name(name) and member not in _NOTHING and not _MASK.fullmatch(member)
+
+
+@lru_cache(maxsize=4096)
+def _is_secret_name(name: str) -> bool:
+    return name.lower().replace("-", "_") in SECRET_NAMES
 
 
 def summary(counts: Counter[str]) -> str:
-    """Return a note on what was masked, without any of it."""
-    return "redacted: " + (", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing found")
+    """Return a note on what was redacted and how surely, without any of it."""
+    found = [f"{count} {kind}" + _confidence(kind) for kind, count in sorted(counts.items())]
+    return "redacted: " + (", ".join(found) or "nothing found")
 
 
-def _redact_member(name: str, member: Any, counts: Counter[str], depth: int) -> Any:
-    if isinstance(member, str) and member and name.lower().replace("-", "_") in SECRET_NAMES:
-        counts["secret"] += 1
-        return "[secret]"
-    return redact_value(member, counts, depth + 1)
+def _confidence(kind: str) -> str:
+    return f" ({CONFIDENCES[kind]:.2f})" if kind in CONFIDENCES else ""
 
 
-def _is_card_number(value: int) -> bool:
-    digits = str(value) if 0 < value < 10**20 else ""
-    return len(digits) in CARD_DIGITS and digits[0] in "3456" and luhn(digits)
-
-
-def _window_end(text: str, place: int) -> int:
-    end = min(place + WINDOW, len(text))
-    if end == len(text):
-        return end
-    seam = max(text.rfind(" ", end - SEAM, end), text.rfind("\n", end - SEAM, end))
-    return seam + 1 if seam > 0 else end
-
-
-def _redact_window(text: str, counts: Counter[str]) -> str:
-    for recogniser in RECOGNISERS:
-        if recogniser.clue.search(text):
-            text = _mask(text, recogniser.kind, recogniser.find, counts)
-    return text
-
-
-def _mask(text: str, kind: str, find: Callable[[str], Any], counts: Counter[str]) -> str:
-    parts: list[str] = []
+def _without_media(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the parts of a long text that are not base64, each with its place."""
     place = 0
-    for begin, end in sorted(find(text)):
-        if begin < place or text[begin] == "[":
-            continue
-        parts += [text[place:begin], f"[{kind}]"]
-        place = end
-        counts[kind] += 1
-    return "".join([*parts, text[place:]]) if parts else text
+    for media in _BASE64.finditer(text):
+        yield place, text[place : media.start()]
+        place = media.end()
+    yield place, text[place:]
+
+
+def _merged(places: list[Place]) -> list[Place]:
+    """Join places that overlap, in order; what comes of them is the surest of their kinds."""
+    merged: list[Place] = []
+    for begin, end, kind in places:
+        if merged and begin < merged[-1][1]:
+            before, reach, other = merged[-1]
+            merged[-1] = (before, max(end, reach), min(kind, other, key=RANKS.__getitem__))
+        else:
+            merged.append((begin, end, kind))
+    return merged

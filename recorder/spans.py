@@ -1,18 +1,18 @@
 """From a call to the span that is stored and shown: labels, times, attempts, sizes, and as much of the content as may be kept."""
 
-import json
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from domain.calls import Call, CallError, ToolCall
-from domain.exchange import Capture, Closing, Exchange, Headers, Labels, Opening
-from domain.ids import span_id_for
+from domain.calls import Call, CallError
+from domain.exchange import Capture, Closing, Exchange, Labels, Opening
+from domain.ids import span_id_for, trace_id_for
 from domain.prices import Cost
 from domain.spans import Content, ContentState, Span
-from recorder.redaction import redact_text, redact_value, summary
+from recorder.fitting import fitted
+from recorder.parameters import parameters_of
+from recorder.profiles import STANDARD, Redaction
 
 # Looking at what there is, and counting tokens, is free at every provider; what a batch costs is on its results.
 NEVER_BILLED = frozenset(
@@ -32,7 +32,6 @@ NEVER_BILLED = frozenset(
     }
 )
 SIMULATED = "sim"
-LONGEST_RAW = 1 << 20
 FIRST_ERROR = 400
 Price = Callable[[Exchange, Call, str], Cost]
 _CAPTURES: tuple[Capture, ...] = ("full", "redacted", "none")
@@ -40,13 +39,20 @@ _NAMES = ("session", "run", "section", "customer", "user", "env", "release", "pr
 _TRACE_ID = re.compile("(?!0{32})[0-9a-f]{32}")
 
 
-def record_of(
-    exchange: Exchange, call: Call, *, capture: Capture = "full", price: Price | None = None
+def record_of(  # noqa: PLR0913 - the call, and what is to become of it
+    exchange: Exchange,
+    call: Call,
+    *,
+    capture: Capture = "full",
+    price: Price | None = None,
+    redaction: Redaction = STANDARD,
+    key: bytes = b"",
 ) -> tuple[Span, Content | None]:
     """Return the span of a call and its content, both without what may not be kept.
 
     `capture` is the setting; the exchange's own may only be stricter. Content is None where nothing of it is kept. `price` says what a
-    call that was sent costs; without one it is what the provider reported, or unknown.
+    call that was sent costs; without one it is what the provider reported, or unknown. `redaction` says what is taken out of a content that
+    is kept redacted, and `key` is for what is hashed there.
     """
     own = exchange.opening.capture
     strictest = capture if own == capture else max(capture, own, key=_CAPTURES.index)
@@ -54,10 +60,7 @@ def record_of(
     content = content_of(exchange, call)
     if strictest == "full":
         return span, content
-    if strictest == "none":
-        tools = tuple(ToolCall(tool.id, tool.name, "") for tool in span.tool_calls)
-        return replace(span, content="none", tool_calls=tools, error=_redacted_error(span.error, Counter())), None
-    return _redacted(span, content)
+    return fitted(span, content, mode=strictest, profile=(), key=key, policy=redaction, labels=False)
 
 
 def span_of(exchange: Exchange, call: Call, price: Price | None = None) -> Span:
@@ -65,10 +68,11 @@ def span_of(exchange: Exchange, call: Call, price: Price | None = None) -> Span:
     opening, closing = exchange.opening, exchange.closing
     labels = _labels(opening.labels, call.body_labels)
     upstream = _served_by(exchange)
+    call = _as_sent(call, closing)
     cost = _cost(exchange, call, upstream, price)
     return Span(
         id=opening.id,
-        trace_id=labels.trace_id or opening.id,
+        trace_id=labels.trace_id or (trace_id_for(opening.project, labels.run) if labels.run else opening.id),
         span_id=span_id_for(opening.id),
         parent_span_id=labels.parent_span_id,
         project=opening.project,
@@ -105,6 +109,9 @@ def span_of(exchange: Exchange, call: Call, price: Price | None = None) -> Span:
         notes=_notes(exchange, call, labels) + cost.notes,
         cost_lines=cost.lines,
         response_id=call.response_id,
+        decisions=tuple(opening.decisions),
+        mirror_of=opening.mirror_of,
+        params=parameters_of(call.input),
     )
 
 
@@ -122,6 +129,12 @@ def content_of(exchange: Exchange, call: Call) -> Content:
         input_is_body=call.input_is_body,
         output_is_body=call.output_is_body,
     )
+
+
+def _as_sent(call: Call, closing: Closing | None) -> Call:
+    """Return a call whose answer does not say which model it is from with the one that a route asked for: that is what it costs."""
+    sent = closing.attempts[-1].model if closing is not None and closing.attempts else None
+    return call if sent is None or call.served_model is not None else replace(call, served_model=sent)
 
 
 def _model(said: str | None, opening: Opening) -> str | None:
@@ -212,47 +225,3 @@ def _notes(exchange: Exchange, call: Call, labels: Labels) -> tuple[str, ...]:
     if closing is not None and closing.response_cut:
         notes.append(f"response stored up to byte {len(exchange.response)} of {closing.response_bytes}")
     return tuple(notes)
-
-
-def _redacted(span: Span, content: Content) -> tuple[Span, Content]:
-    counts: Counter[str] = Counter()
-    masked = Content(
-        request_headers=_redacted_headers(content.request_headers, counts),
-        response_headers=_redacted_headers(content.response_headers, counts),
-        input=redact_value(content.input, counts),
-        output=redact_value(content.output, counts),
-        marks=content.marks,
-    )
-    masked = replace(
-        masked,
-        request=_redacted_body(content.request, masked.input, counts),
-        response=_redacted_body(content.response, masked.output, counts),
-    )
-    tools = tuple(ToolCall(tool.id, tool.name, redact_text(tool.arguments, counts)) for tool in span.tool_calls)
-    error = _redacted_error(span.error, counts)
-    span = replace(span, content="redacted", tool_calls=tools, error=error, notes=(*span.notes, summary(counts)))
-    return span, masked
-
-
-def _redacted_headers(headers: Headers, counts: Counter[str]) -> Headers:
-    return tuple((name, redact_text(value, counts)) for name, value in headers)
-
-
-def _redacted_error(error: CallError | None, counts: Counter[str]) -> CallError | None:
-    return None if error is None else replace(error, message=redact_text(error.message, counts))
-
-
-def _redacted_body(body: bytes, value: Any, counts: Counter[str]) -> bytes:
-    """Return what may be stored of a body.
-
-    That is the redacted JSON of what it meant, since in the bytes of a stream a number may be spread over many events. A body that
-    could not be read is kept only where it is one short plain text.
-    """
-    if value is not None:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    if len(body) > LONGEST_RAW or b"\ndata:" in body or body.startswith(b"data:"):
-        return b""
-    try:
-        return redact_text(body.decode(), counts).encode()
-    except UnicodeDecodeError:
-        return b""

@@ -20,6 +20,7 @@ from storage.tables import BudgetRow, BudgetWarningRow, LimitRaiseRow, table_of
 BUDGETS = table_of(BudgetRow)
 RAISES = table_of(LimitRaiseRow)
 WARNINGS = table_of(BudgetWarningRow)
+_AT_ONCE = 500
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Budget).decode
 
@@ -115,6 +116,17 @@ class BudgetStore:
                 raised = Raised(*(getattr(row, name) for name in Raised.__slots__))
                 found.setdefault(raised.budget, []).append(raised)
         return found
+
+    def unwarned(self, warnings: Sequence[BudgetWarning]) -> list[BudgetWarning]:
+        """Return the warnings that were not given before, by this office or another."""
+        counters = sorted({warning.counter for warning in warnings})
+        given: set[tuple[str, int, int]] = set()
+        with self._database.reading() as connection:
+            for some in range(0, len(counters), _AT_ONCE):
+                among = WARNINGS.c.counter.in_(counters[some : some + _AT_ONCE])
+                found = select(WARNINGS.c.counter, WARNINGS.c.period, WARNINGS.c.threshold).where(among)
+                given.update((row.counter, row.period, row.threshold) for row in connection.execute(found))
+        return [warning for warning in warnings if (warning.counter, warning.period, warning.threshold) not in given]
 
     def warn(self, warnings: Sequence[BudgetWarning]) -> list[BudgetWarning]:
         """Keep the warnings that were not given before, by this office or another, and return those."""

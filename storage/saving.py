@@ -7,15 +7,18 @@ time (`Database.one_saves_at_a_time`), so what was looked up still holds when th
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from domain.deliveries import Owed
 from domain.holds import Settlement
 from domain.spans import Content, Span
 from storage.charged import charged_once
 from storage.content import ContentPacker
 from storage.database import Database
+from storage.deliveries.owing import Terms, owe_spans, terms_of
 from storage.driver import rows_of, run_many
 from storage.rollups import add, counted
 from storage.span_rows import COLUMNS, row_of, tags_of
@@ -33,18 +36,24 @@ class Ready(NamedTuple):
     tags: tuple[tuple[str, str], ...]
     content: bytes | None
     span: Span
+    terms: Sequence[Terms] = ()
 
 
-def ready(recorded: Iterable[tuple[Span, Content | bytes | None]], packer: ContentPacker) -> list[Ready]:
-    """Return each call once, encoded. Its content may be packed already."""
-    calls = {span.id: _ready(span, content, packer) for span, content in recorded}
+def ready(
+    recorded: Iterable[tuple[Span, Content | bytes | None]],
+    packer: ContentPacker,
+    deliveries: Mapping[str, Sequence[Owed]] = MappingProxyType({}),
+) -> list[Ready]:
+    """Return each call once, encoded. Its content may be packed already. `deliveries` are owed, by call id."""
+    calls = {span.id: _ready(span, content, packer, deliveries.get(span.id, ())) for span, content in recorded}
     return list(calls.values())
 
 
-def _ready(span: Span, content: Content | bytes | None, packer: ContentPacker) -> Ready:
+def _ready(span: Span, content: Content | bytes | None, packer: ContentPacker, owed: Sequence[Owed]) -> Ready:
     row = row_of(span)
     packed = packer.packed(content) if isinstance(content, Content) else content
-    return Ready(span.id, row[1], row, tuple(tags_of(span)) if span.labels.tags else (), packed, span)
+    tags = tuple(tags_of(span)) if span.labels.tags else ()
+    return Ready(span.id, row[1], row, tags, packed, span, terms_of(owed) if owed else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +80,10 @@ _SQLITE = _inserts("?", "?")
 _POSTGRES = _inserts("%s", "%b")
 
 
-def save(database: Database, calls: Sequence[Ready], owed: Mapping[str, Settlement]) -> int:
-    """Save the calls that are not here yet, in their order, and return how many those were.
+def save(database: Database, calls: Sequence[Ready], owed: Mapping[str, Settlement], *, at: int) -> int:
+    """Save the calls that are not here yet, in their order, with what is owed of them, and return how many those were.
 
-    `owed` is what they cost on the counters that they were held on, by call id.
+    `owed` is what they cost on the counters that they were held on, by call id. `at` is the time now, in Unix nanoseconds.
 
     A call that only read a response which was charged before is saved without its cost, and its span is changed to say so.
 
@@ -96,10 +105,16 @@ def save(database: Database, calls: Sequence[Ready], owed: Mapping[str, Settleme
         run_many(connection, statements.content, contents)
         add(connection, [counted(call.row, call.span.usage) for call in new])
         owe(connection, {call.id: owed[call.id] for call in new if call.id in owed}, free=again)
+        owe_spans(connection, [(seq, _size(call), call.terms) for seq, call in numbered if call.terms], at=at)
     for call in new:
         if call.id in again:
             _take_cost(call.span, again[call.id])
     return len(new)
+
+
+def _size(call: Ready) -> int:
+    """Return about how much room the bodies of a call take in memory."""
+    return 0 if call.content is None else call.span.request_bytes + call.span.response_bytes
 
 
 def _take_cost(span: Span, saved: Span) -> None:

@@ -1,12 +1,14 @@
 """The span store: recorded calls and their bodies."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from sqlalchemy import select
 
+from domain.deliveries import Owed
 from domain.holds import Settlement
 from domain.spans import Content, Span
 from storage.adjustments import as_adjusted
@@ -14,7 +16,7 @@ from storage.content import ContentPacker
 from storage.database import Database
 from storage.erasing import Erased, erased
 from storage.queries import CALLS, CallQuery, Place, cursor_of, page
-from storage.retention import Pruned, pruned
+from storage.retention import Pruned, Pruner
 from storage.saving import ready, save
 from storage.span_rows import span_of
 from storage.tables import ContentRow, table_of
@@ -34,8 +36,11 @@ class Page:
 class SpanStore:
     """Recorded calls in a database. Its methods wait and can be called from any thread; each may raise `StoreUnavailable`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, now: Callable[[], int] = time.time_ns) -> None:
+        """Write to `database`; `now` gives Unix nanoseconds."""
         self._database = database
+        self._now = now
+        self._pruner = Pruner(database)
         self._packers = threading.local()
 
     def packed(self, content: Content) -> bytes:
@@ -43,15 +48,19 @@ class SpanStore:
         return self._packer().packed(content)
 
     def save(
-        self, recorded: Sequence[tuple[Span, Content | bytes | None]], owed: Mapping[str, Settlement] = MappingProxyType({})
+        self,
+        recorded: Sequence[tuple[Span, Content | bytes | None]],
+        owed: Mapping[str, Settlement] = MappingProxyType({}),
+        deliveries: Mapping[str, Sequence[Owed]] = MappingProxyType({}),
     ) -> int:
         """Save calls in one transaction, and return how many were new. What is here already stays as it is.
 
-        `owed` is what calls cost on the counters that they were held on, by call id (see `spending`).
+        `owed` is what calls cost on the counters that they were held on, `deliveries` whom they are owed to, both by call id (see
+        `spending` and `deliveries`).
 
         A call that only read a response which was charged before loses its cost, in the store and in the span that was given.
         """
-        return save(self._database, ready(recorded, self._packer()), owed)
+        return save(self._database, ready(recorded, self._packer(), deliveries), owed, at=self._now())
 
     def span(self, call_id: str) -> Span | None:
         """Return the call with this id, or None."""
@@ -101,9 +110,10 @@ class SpanStore:
     def prune(self, *, content_before: int, spans_before: int, most: int = 500) -> Pruned:
         """Delete a few contents or, when none are due, a few calls that began before the given times (Unix nanoseconds).
 
-        One small step, so that recording never waits long for it: call it again until it has deleted nothing.
+        One small step, so that recording never waits long for it: call it again until it returns nothing. What is owed to a destination
+        and not there yet stays. One thread prunes at a time.
         """
-        return pruned(self._database, content_before=content_before, spans_before=spans_before, most=most)
+        return self._pruner.step(content_before=content_before, spans_before=spans_before, most=most)
 
     def erase(self, matches: Callable[[Span], bool], *, after: int = 0, most: int = 500) -> Erased:
         """Delete the calls that match among the next `most` after the place `after`, whole.

@@ -4,8 +4,7 @@ import shutil
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
@@ -16,7 +15,9 @@ from config.loading import Loaded, load_settings
 from config.settings import Settings
 from domain.upstreams import Upstream
 from gateway.asking.client import AdminClient
+from gateway.asking.destination_checks import destination_findings
 from gateway.asking.finding import Gateway, found_gateway
+from gateway.asking.findings import Finding
 from gateway.commands.failure import Failed
 from storage.folder import DataFolder
 from storage.keyring import load_keys
@@ -28,16 +29,6 @@ _MOST_SKEW = 30.0
 _MANY = 2**20
 _FIRST_ODD = 300
 _REFUSED = frozenset({401, 403})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found: whether all is well, the fact, and what mends it if not."""
-
-    name: str
-    ok: bool
-    fact: str
-    mend: str | None = None
 
 
 class Checkup:
@@ -65,6 +56,8 @@ class Checkup:
         if loaded is not None:
             for upstream in loaded.settings.upstream_values().values():
                 yield from self._upstream(upstream)
+        configs = {} if loaded is None else loaded.settings.destinations
+        yield from destination_findings(configs, None if isinstance(gateway, Finding) else _told_of_destinations(gateway))
         yield self._clock()
 
     def _settings(self) -> tuple[Loaded | None, Finding]:
@@ -164,6 +157,17 @@ class Checkup:
         skew = time.time() - self._server_time
         mend = None if abs(skew) <= _MOST_SKEW else "timedatectl set-ntp true"
         return Finding("clock", ok=mend is None, fact=f"{abs(skew):.0f} s off the upstreams' clock", mend=mend)
+
+
+def _told_of_destinations(gateway: Gateway) -> Sequence[Mapping[str, Any]] | None:
+    """Return what the gateway says of its destinations, None if it says nothing."""
+    try:
+        found: Sequence[Mapping[str, Any]] = AdminClient(gateway.url, gateway.token, patience=_PATIENCE).get(
+            "/api/v1/destinations"
+        )["destinations"]
+    except Failed:
+        return None
+    return found
 
 
 def _status_findings(status: Mapping[str, Any]) -> Iterator[Finding]:

@@ -113,6 +113,10 @@ def _summary(found: Mapping[str, Any]) -> Iterator[str]:
     for number, attempt in enumerate(found["attempts"], 1):
         told = attempt["error"] or f"{attempt['status']} after {rounded(attempt['first_byte_ms'])} ms"
         yield clean(f"attempt {number} {attempt['upstream']}: {told}")
+    for one in found["deliveries"]:
+        tries = f"{one['attempts']} attempt{'' if one['attempts'] == 1 else 's'}"
+        why = f": {one['error']}" if one["error"] and one["state"] != "delivered" else ""
+        yield clean(f"sent to   {one['destination']}: {one['state']}, {tries}{why}")
 
 
 def _error(error: Mapping[str, Any] | None) -> str | None:

@@ -69,7 +69,7 @@ def schema() -> None:
 
 def shown(settings: Settings) -> dict[str, Any]:
     """Return settings as JSON values, without secrets."""
-    values: dict[str, Any] = settings.model_dump(mode="json")
+    values: dict[str, Any] = settings.model_dump(mode="json", by_alias=True)
     url = settings.storage.database_url
     if url is not None:
         values["storage"]["database_url"] = without_password(url)

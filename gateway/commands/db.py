@@ -19,7 +19,7 @@ from gateway.commands.options import config_option, data_option, json_option
 from gateway.running.starting import prepared_folder
 from storage.database import Database, open_database
 from storage.folder import DataFolder
-from storage.retention import pruned
+from storage.retention import Pruner
 from storage.rollup_rebuild import rebuild_slot
 
 _STEP = 500
@@ -53,7 +53,8 @@ def prune(*, config: Path | None, data: Path | None, as_json: bool) -> None:
         content_before = int((now - settings.record.keep_content) * _NANOSECONDS)
         spans_before = int((now - settings.record.keep_spans) * _NANOSECONDS)
         database.upgrade()
-        while step := pruned(database, content_before=content_before, spans_before=spans_before, most=_STEP):
+        pruner = Pruner(database)
+        while step := pruner.step(content_before=content_before, spans_before=spans_before, most=_STEP):
             contents += step.contents
             spans += step.spans
     told = f"Deleted the bodies of {contents} calls, and {spans} calls."

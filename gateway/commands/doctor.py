@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from gateway.asking.checks import Checkup, Finding
+from gateway.asking.checks import Checkup
+from gateway.asking.findings import Finding
 from gateway.commands.options import config_option, data_option, json_option
 from gateway.commands.tables import clean
 

@@ -4,10 +4,11 @@ Here is what composition roots need. Redis' client is an extra and not small, so
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.ledger.sqlite import SqliteHolding, SqliteSettling
+from storage.ledger.sqlite import SqliteHolding, SqliteSettling, Waiter
 
 if TYPE_CHECKING:
     from storage.ledger.redis import RedisHolding, RedisSettling
@@ -16,14 +17,18 @@ __all__ = ["SqliteHolding", "SqliteSettling", "begin_ledger", "open_ledger", "op
 _MISSING = "a ledger in Redis needs one more package: pip install 'faregate[redis]'"
 
 
-def open_ledger(path: Path, redis_url: str | None = None) -> "SqliteHolding | RedisHolding":
+def open_ledger(
+    path: Path, redis_url: str | None = None, *, waiter: Callable[[], Waiter] | None = None
+) -> "SqliteHolding | RedisHolding":
     """Return the ledger as a gate uses it: in Redis, or in the SQLite file at `path`. Nothing is connected yet; `await ledger.close()` at the end.
+
+    `waiter` makes what a hold in the file waits for, where an asyncio future would be too dear.
 
     Raises:
         ValueError: the URL is not one of Redis, or its client is not installed.
     """
     if redis_url is None:
-        return SqliteHolding(path)
+        return SqliteHolding(path) if waiter is None else SqliteHolding(path, waiter=waiter)
     try:
         from storage.ledger.redis import RedisHolding  # noqa: PLC0415 - see above
     except ModuleNotFoundError:

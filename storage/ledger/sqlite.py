@@ -1,17 +1,17 @@
 """The ledger in an SQLite file, for one machine: any number of gate workers and the office, each with a connection of its own.
 
-A hold is one transaction of a few rows, taken on the event loop without waiting: it costs tens of microseconds. Where somebody else writes at
-that moment, the loop does other things and it is tried again, a set number of times.
+All holds of one turn of the event loop are one transaction of a few rows each, taken on the loop without waiting: it costs tens of microseconds.
+Where somebody else writes at that moment, the loop does other things and it is tried again, a set number of times.
 """
 
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from time import time
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from domain.ledger import Claim, Held, LedgerUnavailable, Refused, Standing, Tally
 from storage.ledger.common import STAYS_OUT, closed, forget_at, summed
@@ -43,6 +43,32 @@ _FORGET_CELLS = (
 )
 
 
+class Waiter(Protocol):
+    """What a hold waits for: an asyncio future, or what is cheaper."""
+
+    def done(self) -> bool:
+        """Return whether it is over."""
+
+    def set_result(self, result: None, /) -> None:
+        """Let whoever waits go on."""
+
+    def __await__(self) -> Any: ...
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A hold that waits for the end of the loop's turn: its row, its claims, and what was decided."""
+
+    row: tuple[Any, ...]
+    claims: Sequence[Claim]
+    decided: Waiter
+    answer: Held | Refused | LedgerUnavailable | None = None
+
+
+def _future() -> Waiter:
+    return asyncio.get_running_loop().create_future()
+
+
 class SqliteHolding:
     """The gate's side (`HoldingLedger`). Belongs to one event loop."""
 
@@ -53,8 +79,9 @@ class SqliteHolding:
         pauses: Sequence[float] = PAUSES,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         neglected_bytes: int = NEGLECTED_LOG_BYTES,
+        waiter: Callable[[], Waiter] = _future,
     ) -> None:
-        """Know where the file is; nothing is opened yet. `pauses` are what is slept between tries at a locked file."""
+        """Know where the file is; nothing is opened yet. `pauses` are what is slept between tries at a locked file; `waiter` makes what a hold waits for."""
         self._file = LedgerFile(path)
         self._path = path
         self._pauses = pauses
@@ -63,21 +90,43 @@ class SqliteHolding:
         self._patient = True
         self._transactions = 0
         self._tidying: asyncio.Task[None] | None = None
+        self._waiter = waiter
+        self._wanted: list[_Wanted] = []
+        self._late: set[asyncio.Task[None]] = set()
 
     async def hold(self, hold: str, claims: Sequence[Claim], *, now: float, lease: float) -> Held | Refused:
         """See `HoldingLedger`."""
         row = (hold, OPEN, now + lease, forget_at(claims, now), claims_text(claims))
-        amounts = [claim.amount for claim in claims]
+        wanted = _Wanted(row, claims, self._waiter())
+        if not self._wanted:
+            asyncio.get_running_loop().call_soon(self._decide_all)
+        self._wanted.append(wanted)
+        await wanted.decided
+        if isinstance(wanted.answer, Held | Refused):
+            return wanted.answer
+        raise wanted.answer or LedgerUnavailable("nothing was decided")
 
-        def step(connection: sqlite3.Connection) -> Held:
-            if connection.execute(_HOLD, row).rowcount == 1:
-                return Held(hold_all(connection, claims, amounts))
-            state, text = connection.execute(_FIND, (hold,)).fetchone()
-            if state == GONE:
-                raise LedgerUnavailable("this hold was released before it was made")
-            return Held(tuple(live(connection, claim) for claim in claims_of(text)))
+    def _decide_all(self) -> None:
+        """Decide on all holds of this turn of the loop, in one transaction: mostly at once, since mostly nobody else writes."""
+        wanted, self._wanted = self._wanted, []
+        try:
+            self._tried(lambda connection: _decide(connection, wanted))
+        except Busy:
+            task = asyncio.get_running_loop().create_task(self._decide_later(wanted))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        except LedgerUnavailable as error:
+            _tell(wanted, error)
+        else:
+            _tell(wanted)
 
-        return await self._fitting(step)
+    async def _decide_later(self, wanted: list[_Wanted]) -> None:
+        try:
+            await self._done(lambda connection: _decide(connection, wanted))
+        except LedgerUnavailable as error:
+            _tell(wanted, error)
+        else:
+            _tell(wanted)
 
     async def top_up(self, hold: str, amounts: Sequence[int], *, now: float, lease: float) -> Held | Refused:
         """See `HoldingLedger`."""
@@ -131,6 +180,7 @@ class SqliteHolding:
         """Close the file."""
         if self._tidying is not None:
             await self._tidying
+        await asyncio.gather(*self._late)
         self._file.close()
 
     async def _fitting(self, step: Callable[[sqlite3.Connection], Held | Refused]) -> Held | Refused:
@@ -182,6 +232,41 @@ class SqliteHolding:
             await asyncio.to_thread(_checkpoint, self._path)
         finally:
             self._tidying = None
+
+
+def _decide(connection: sqlite3.Connection, wanted: Sequence[_Wanted]) -> None:
+    """Hold what fits, in the order in which it was wanted."""
+    for one in wanted:
+        one.answer = _decided(connection, one)
+
+
+def _decided(connection: sqlite3.Connection, wanted: _Wanted) -> Held | Refused | LedgerUnavailable:
+    """Hold one, or leave everything as it was: the holds beside it are in the same transaction."""
+    row, claims = wanted.row, wanted.claims
+    if connection.execute(_HOLD, row).rowcount != 1:
+        state, text = connection.execute(_FIND, row[:1]).fetchone()
+        if state == GONE:
+            return LedgerUnavailable("this hold was released before it was made")
+        return Held(tuple(live(connection, claim) for claim in claims_of(text)))
+    standings: list[Standing] = []
+    for place, claim in enumerate(claims):
+        standing = change(connection, claim, held=claim.amount)
+        standings.append(standing)
+        if claim.limit is not None and standing.spent + standing.held > claim.limit:
+            for undone in claims[: place + 1]:
+                before = change(connection, undone, held=-undone.amount)
+            connection.execute(_REMOVE, row[:1])
+            return Refused(claim, before)
+    return Held(tuple(standings))
+
+
+def _tell(wanted: Sequence[_Wanted], error: LedgerUnavailable | None = None) -> None:
+    """Let those that wait go on. Nobody may be held up by what another one does then."""
+    for one in wanted:
+        if error is not None:
+            one.answer = error
+        if not one.decided.done():
+            one.decided.set_result(None)
 
 
 class SqliteSettling:

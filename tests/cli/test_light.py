@@ -39,7 +39,7 @@ def test_help_imports_nothing_heavy(tmp_path, arguments):
     assert not imported(tmp_path, *arguments) & HEAVY
 
 
-@pytest.mark.parametrize("command", ["run", "env", "demo", "keys", "tail", "calls", "call", "prices"])
+@pytest.mark.parametrize("command", ["run", "env", "demo", "keys", "tail", "calls", "call", "prices", "destinations"])
 def test_commands_that_ask_the_gateway_do_not_import_its_store(tmp_path, command):
     assert not imported(tmp_path, command, "--help") & {"sqlmodel", "sqlalchemy", "tiktoken", "httpx", "pydantic", "alembic"}
 

@@ -236,9 +236,16 @@ def test_a_secret_that_is_written_out_is_warned_of_and_not_shown(tmp_path):
         ),
         ('[server]\ndefault_upstream = "opnai"', "faregate.toml:2: server.default_upstream: there is no upstream 'opnai'"),
         ('[storage]\nredis_url = "http://u:hidden@x"', 'faregate.toml:2: storage.redis_url: write "redis://user:password@host'),
-        ("[[routes]]\nwhen = 'true'", "faregate.toml:1: routes: this version of Faregate does not serve"),
-        ('[[rules]]\nsend_to = ["x"]', "faregate.toml:1: rules: this version of Faregate does not serve"),
-        ('[destinations.hook]\ntype = "webhook"', "faregate.toml:1: destinations: this version of Faregate does not serve"),
+        ("[[routes]]\nwhen = 'true'", "faregate.toml:1: routes.0: this route does nothing: set try, split, model"),
+        ('[[rules]]\nsend_to = ["x"]', "faregate.toml:2: rules.0.send_to: in the rule 'rule 1': there is no destination 'x'"),
+        (
+            '[destinations.hook]\ntype = "webhok"',
+            "destinations.hook: there is no destination type 'webhok'; did you mean webhook?",
+        ),
+        (
+            '[destinations.hook]\ntype = "webhook"\nurl = "https://x.example"\nsecret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="\nsecrt = "y"',
+            "did you mean secret?",
+        ),
         ('[[prices]]\nmatch = { model = "x" }', "faregate.toml:1: prices.0: a price has amounts, such as"),
         ('[[prices]]\nmatch = { model = "x" }\nper_milion_usd = { input = 1 }', "did you mean prices.0.per_million_usd?"),
         ("[server\nport = 1", "faregate.toml: this is not TOML"),
@@ -251,7 +258,7 @@ def test_what_is_wrong_is_said_with_its_place_and_what_would_be_right(tmp_path, 
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path):
-    text = '[server]\nprot = 1\ndrain = "x"\n[[rules]]\n[upstreams.openai]\napi_key = "${NOPE}"\n[record]\ncopy_mb = -1\n'
+    text = '[server]\nprot = 1\ndrain = "x"\n[[rules]]\nsampel = 1\n[upstreams.openai]\napi_key = "${NOPE}"\n[record]\ncopy_mb = -1\n'
     found = problems(tmp_path, text, {"FAREGATE_SERVER__PRT": "1"})
     assert len(found) == 6
     for part in ("server.prot", "server.drain", "rules", "NOPE", "record.copy_mb", "FAREGATE_SERVER__PRT"):

@@ -17,6 +17,7 @@ import uvicorn
 from dashboard.app import Parts, make_app
 from dashboard.budget_book import BudgetBook
 from dashboard.budget_json import Budgets
+from dashboard.destination_desk import DestinationDesk
 from dashboard.keyring import KeyRing
 from dashboard.live import Live
 from dashboard.price_shelf import PriceShelf
@@ -27,13 +28,16 @@ from domain.exchange import Labels
 from domain.ids import new_id
 from domain.keys import ApiKey
 from pricing.override_documents import override_of
+from recorder.courier import Courier, configured
 from recorder.price_audit import Auditor
 from recorder.price_refresh import PriceRefresh
 from recorder.pricing import Pricer
+from recorder.replaying import Replays
 from recorder.repricing import Repricer
 from storage.adjustments import AdjustmentStore
 from storage.budgets import BudgetStore
 from storage.database import open_database
+from storage.deliveries import DeliveryStore
 from storage.keys import KeyStore
 from storage.ledger.memory import MemoryLedger
 from storage.prices import PriceStore
@@ -47,10 +51,25 @@ TOKEN = "admin-" + "0123456789abcdef"
 
 
 class Server(uvicorn.Server):
-    """uvicorn in a thread: signals are the test's."""
+    """uvicorn in a thread: signals are the test's, and it ends at once, without the pauses that let real callers finish."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.ended = asyncio.Event()
 
     def capture_signals(self):
         return contextlib.nullcontext()
+
+    async def main_loop(self):
+        await self.ended.wait()
+
+    async def shutdown(self, sockets=None):  # noqa: ARG002 - as uvicorn has it
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.wait_for(self._wait_tasks_to_complete(), 5)
+        await self.lifespan.shutdown()
 
 
 @dataclass
@@ -68,6 +87,8 @@ class Office:
     loop: Any = None
     budgets: Any = None
     ledger: Any = None
+    desk: Any = None
+    url: str = ""
 
     def client(self, token: str | None = TOKEN, **options):
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -124,7 +145,28 @@ def price_desk(database, data):
 
 
 @pytest.fixture
-def office(tmp_path, database):
+def configs():
+    """Return the destinations of the settings. Tests that need some have a fixture of this name of their own."""
+    return {}
+
+
+@pytest.fixture
+def desk(tmp_path, database, configs):
+    """Return what the office works on destinations with: a real store, and a real courier where there are destinations."""
+    spans, store = SpanStore(database), DeliveryStore(database, office="this one")
+
+    def owe(one, body, owed):
+        spans.save([(one, body)], deliveries={one.id: [owed]})
+
+    courier = Courier(store, {name: configured(name, config) for name, config in configs.items()}, owe=owe)
+    replays = Replays(tmp_path / "replays.json", spans, store, woken=courier.wake, paced=courier.replay_rate)
+    courier.start()
+    yield DestinationDesk(configs, store, spans, courier, replays, lines=dict.fromkeys(configs, "faregate.toml:12"))
+    courier.stop()
+
+
+@pytest.fixture
+def office(tmp_path, database, desk):
     spans = SpanStore(database)
     own = [ApiKey(id="own", name="ci", digest="d" * 64, origin="file")]
     ring = KeyRing(KeyStore(database), own, tmp_path / "keys.json")
@@ -137,11 +179,12 @@ def office(tmp_path, database):
     budgets = Budgets(
         book, usage, ledger.standings, lambda: ["ci", "web"], lambda: project_names(ring, ["default"]), lambda: clock[0]
     )
-    more = {"usage": usage, "budgets": budgets, "prices": price_desk(database, tmp_path)}
+    more = {"usage": usage, "budgets": budgets, "prices": price_desk(database, tmp_path), "destinations": desk}
     parts = Parts(spans, ring, SessionStore(database), live, lambda: {"version": "1"}, past, TOKEN, **more)
     app = make_app(parts, now=lambda: clock[0])
     path = str(tmp_path / "o.sock")
     office = Office(app, spans, ring, live, path, tmp_path / "keys.json", running, clock, budgets=budgets, ledger=ledger)
+    office.desk = desk
     with serving(office):
         yield office
 
@@ -151,18 +194,21 @@ def serving(office):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(office.path)
     listener.listen(64)
+    public = socket.create_server(("127.0.0.1", 0))
+    office.url = f"http://127.0.0.1:{public.getsockname()[1]}"
     server = Server(uvicorn.Config(office.app, ws="none", lifespan="on", log_config=None, timeout_graceful_shutdown=1))
 
     async def main():
         office.loop = asyncio.get_running_loop()
-        await server.serve([listener])
+        await server.serve([listener, public])
 
     thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
     until(lambda: server.started or not thread.is_alive())
     yield
     office.loop.call_soon_threadsafe(office.live.close)
-    server.should_exit = True
+    office.loop.call_soon_threadsafe(server.ended.set)
     thread.join(10)
     listener.close()
+    public.close()
     assert not thread.is_alive()

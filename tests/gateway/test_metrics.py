@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from gateway.metrics import HELP, SharedCounters, exposition
+from gateway.metrics import HELP, SharedCounters, exposition, family_of
 
 CALLS = "faregate_calls_total"
 RUNNING = "faregate_calls_running"
@@ -24,13 +24,13 @@ def read(text: str) -> dict[str, float]:
     for line in text.splitlines():
         if line.startswith("# TYPE "):
             _, _, name, kind = line.split(" ")
-            assert kind in {"counter", "gauge"}
+            assert kind in {"counter", "gauge", "histogram"}
             assert name not in typed, "a family is described once"
             typed.add(name)
         elif not line.startswith("# HELP "):
             match = LINE.fullmatch(line)
             assert match is not None, line
-            assert match[1] in typed, "a sample stands behind its type"
+            assert family_of(match[1]) in typed, "a sample stands behind its type"
             key = f"{match[1]}{{{match[2]}}}" if match[2] else match[1]
             assert key not in found, "a sample is there once"
             found[key] = float(match[3])

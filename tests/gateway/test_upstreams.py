@@ -11,11 +11,12 @@ from domain.exchange import Labels
 from domain.ids import new_id
 from domain.upstreams import Timeouts, Upstream
 from gateway.barrier import Barrier
+from gateway.breakers import FAILURES_TO_BREAK, Breakers, retry_after
 from gateway.engine import Answer
 from gateway.outgoing import Credential
 from gateway.recording import Recording, RecordingRules
 from gateway.routes import Target
-from gateway.upstreams import FAILURES_TO_BREAK, Outgoing, retry_after
+from gateway.upstreams import Outgoing
 from tests.gateway.calling import Calling, FakeCaller
 from tests.harness import steps
 from tests.harness.upstream import OK, ScriptedUpstream
@@ -152,6 +153,31 @@ async def test_when_all_are_out_each_is_still_tried(calling, dead):
 
 async def test_nobody_to_ask_is_an_error_of_its_own(calling):
     assert await send(calling) == (UpstreamUnavailable, [])
+
+
+async def test_a_broken_target_gets_one_call_to_prove_itself_and_is_first_again_when_that_is_answered(calling):
+    """Half-open: while one call is on its way there, the others go past it."""
+    now = [100.0]
+    calling.upstreams.breakers = Breakers(lambda: now[0])
+    other = ScriptedUpstream()
+    other.plan(steps.answer(OK))
+    flaky, good = target(calling.target(name="flaky")), target(calling.target(name="good", port=other.port))
+    calling.upstream.plan(steps.answer(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"))
+    for _ in range(FAILURES_TO_BREAK):
+        assert await send(calling, flaky, good) == (200, ["flaky", "good"])
+    assert await send(calling, flaky, good) == (200, ["good"])
+
+    now[0] += 5.1
+    calling.upstream.plan((steps.ReadBody(), steps.Await("well"), steps.Send(OK)))
+    probe = asyncio.create_task(send(calling, flaky, good))
+    await asyncio.to_thread(calling.upstream.wait_for, 1)
+    assert await send(calling, flaky, good) == (200, ["good"])
+    calling.upstream.signal("well")
+    assert await probe == (200, ["flaky"])
+
+    calling.upstream.plan(steps.answer(OK))
+    assert await send(calling, flaky, good) == (200, ["flaky"])
+    other.close()
 
 
 # What a failure means

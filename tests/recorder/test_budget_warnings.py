@@ -101,9 +101,12 @@ class Away:
         self.store = store
         self.is_away = True
 
-    def warn(self, warnings):
+    def unwarned(self, warnings):
         if self.is_away:
             raise StoreUnavailable("away")
+        return self.store.unwarned(warnings)
+
+    def warn(self, warnings):
         return self.store.warn(warnings)
 
 

@@ -102,3 +102,14 @@ def test_what_is_never_billed_owes_no_money_and_no_tokens() -> None:
 def test_a_hold_that_cannot_be_read_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     assert settlement_of(exchange(hold="{"), a_span(id="call-1")) is None
     assert "call-1" in caplog.text
+
+
+def test_a_try_that_was_never_answered_is_charged_what_was_held_for_it_at_its_own_upstream() -> None:
+    """The second upstream is dearer than the first, and silent; the third answers."""
+    call = exchange()
+    call.closing.attempts = (
+        Attempt("cheap", "1", 1, sent=True),
+        Attempt("dearer", "1", 1, sent=True, held=(7000, 6000, 0)),
+        Attempt("cheap", "1", 1, 200, sent=True, held=(900, 5000, 0)),
+    )
+    assert owed(call, cost=5000) == [(5 + 900 + 7000, False), (1280 + 5000 + 6000, False), (1, False)]

@@ -44,16 +44,18 @@ class Store:
         self.spans = []
         self.contents = []
         self.owed = {}
+        self.deliveries = {}
         self.failures = list(failures)
         self.refuses = refuses
         self.pruned = []
         self.prunes = Pruned()
 
-    def save(self, records, owed):
+    def save(self, records, owed, deliveries):
         if self.failures:
             raise self.failures.pop(0)
         if any(self.refuses(span) for span, _ in records):
             raise ValueError(SECRET)
+        self.deliveries |= {span.id: deliveries[span.id] for span, _ in records if span.id in deliveries}
         self.spans += [span for span, _ in records]
         self.contents += [content for _, content in records]
         self.owed |= owed
@@ -222,10 +224,10 @@ def test_stop_ends_the_loop_after_the_batch_it_is_at():
     saving, go_on = threading.Event(), threading.Event()
 
     class Slow(Store):
-        def save(self, records, owed):
+        def save(self, records, owed, deliveries):
             saving.set()
             assert go_on.wait(10)
-            return super().save(records, owed)
+            return super().save(records, owed, deliveries)
 
     source, store = Source([exchange(0)], [exchange(1)]), Slow()
     recorder = Recorder(source, store, Policy())

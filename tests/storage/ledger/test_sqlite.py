@@ -266,3 +266,25 @@ def test_a_fresh_ledger_is_made_once(path: Path, office: SqliteSettling) -> None
     office.charge("entry", [a_claim(7)], now=NOW)
     begin_ledger(path)
     assert office.standings(["b1@usd:total"]) == {"b1@usd:total": Standing(7, 0)}
+
+
+async def test_holds_of_one_turn_are_decided_in_their_order_and_one_that_does_not_fit_leaves_nothing(gate, office):
+    wide, tight = a_claim(3, "wide"), a_claim(4, "tight", 10)
+    answers = await asyncio.gather(*(gate.hold(f"h{number}", [wide, tight], **TIME) for number in range(5)))
+    assert [type(answer) for answer in answers] == [Held, Held, Refused, Refused, Refused]
+    assert answers[1].standings == (Standing(0, 6), Standing(0, 8))
+    assert answers[2] == Refused(tight, Standing(0, 8))
+    assert office.standings(["wide", "tight"], now=NOW) == {"wide": Standing(0, 6), "tight": Standing(0, 8)}
+    assert set(office.held([f"h{number}" for number in range(5)])) == {"h0", "h1"}
+
+
+async def test_a_hold_whose_caller_left_meanwhile_does_not_disturb_those_beside_it(gate):
+    claim = a_claim(3)
+    left, stays = (asyncio.ensure_future(gate.hold(name, [claim], **TIME)) for name in ("left", "stays"))
+    await asyncio.sleep(0)
+    left.cancel()
+    assert isinstance(await stays, Held)
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    await gate.release("left", now=NOW)
+    assert await gate.hold("next", [claim], **TIME) == Held((Standing(0, 6),))

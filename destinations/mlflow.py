@@ -1,0 +1,93 @@
+"""Deliver spans to an MLflow tracking server by OTLP.
+
+Source: ../shared/reference/destinations.md sections 3.8 and 5. It takes a request whole or not at all, so that a span that it refuses is found by halving.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from destinations.attributes import Attributes
+from destinations.costs import costs_of
+from destinations.credentials import HeaderSecret, HeaderText, basic, packed_in
+from destinations.genai import genai
+from destinations.otlp import Preset, PresetConfig, traces_url
+from destinations.providers import is_generation, operation_of, provider_of
+from destinations.urls import Url
+from domain.calls import Usage
+from domain.destinations import Limits, Parcel
+from domain.spans import Span
+
+_MB = 1024 * 1024
+
+
+class MlflowConfig(PresetConfig):
+    """Send spans to an MLflow tracking server."""
+
+    # One at a time: servers on SQLite wait for one another's locks.
+    LIMITS: ClassVar[Limits] = Limits(items=100, body_bytes=8 * _MB, parallel=1)
+
+    type: Literal["mlflow"] = "mlflow"
+    url: Url = Field(description="Where the tracking server is.", examples=["https://mlflow.example.com:5000"])
+    experiment_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The id of the experiment that traces go to.")
+    username: HeaderText | None = Field(None, description="A user, where the server asks for one.")
+    password: HeaderSecret | None = Field(None, description="The user's password.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "MlflowConfig":
+        if (self.username is None) is not (self.password is None):
+            raise ValueError("set both of `username` and `password`, or none")
+        return self
+
+    @property
+    def look_at(self) -> str:
+        """Where somebody finds a test call there."""
+        return "Look in the experiment's traces for tr-{trace}."
+
+    def preset(self) -> Preset:
+        """Return how MLflow is sent to."""
+        headers = {"x-mlflow-experiment-id": self.experiment_id}
+        if self.username is not None and self.password is not None:
+            headers["authorization"] = basic(self.username, self.password)
+        return Preset(url=traces_url(self.url), headers=headers, mappers=(mlflow, genai), parents=self.parents)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must never be seen: the password, and the header that it is in."""
+        return (*super().secrets(), *packed_in(self.preset().headers))
+
+
+def mlflow(parcel: Parcel, to: Attributes) -> None:
+    """Write what MLflow has names of its own for, as JSON, which is how it keeps its attributes; messages it reads in the conventions' terms."""
+    span = parcel.span
+    to.json("mlflow.spanType", _kind(span))
+    to.json("mlflow.llm.model", span.served_model or span.model)
+    to.json("mlflow.llm.provider", provider_of(span, parcel.server))
+    if span.usage is not None:
+        to.json("mlflow.chat.tokenUsage", token_usage(span.usage))
+    to.json("mlflow.llm.cost", cost_of(span))
+
+
+def _kind(span: Span) -> str:
+    if operation_of(span) == "embeddings":
+        return "EMBEDDING"
+    return "CHAT_MODEL" if is_generation(span) else "LLM" if span.usage is not None else "UNKNOWN"
+
+
+def token_usage(usage: Usage) -> dict[str, int]:
+    """Return the tokens of a call: cached ones are among the input."""
+    both = None if usage.input_tokens is None or usage.output_tokens is None else usage.input_tokens + usage.output_tokens
+    told = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": both,
+        "cache_read_input_tokens": usage.cache_read_tokens or None,
+        "cache_creation_input_tokens": usage.cache_write_tokens or None,
+    }
+    return {name: count for name, count in told.items() if count is not None}
+
+
+def cost_of(span: Span) -> dict[str, float]:
+    """Return the cost of a call in US dollars; what is unknown is not there."""
+    costs = costs_of(span)
+    told = {"input_cost": costs.input, "output_cost": costs.output, "total_cost": costs.total}
+    return {name: amount for name, amount in told.items() if amount is not None}

@@ -1,0 +1,370 @@
+"""Which targets a call is sent to, by the operator's routes: which route, which upstreams, in which order, and why.
+
+    known ─ first route that matches and can serve it ─ its upstreams ─ in the order of its strategy ─ each with its credentials
+
+An upstream can serve a call if it speaks the call's dialect (nothing is translated) and something proves the call there: a caller's own
+credential goes to no other provider than the one it was meant for.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal, Protocol
+
+from domain.decisions import Decision
+from domain.errors import DeniedByRoute, InvalidRequest
+from domain.exchange import Attempt, Labels
+from domain.keys import ApiKey
+from domain.routes import Aim, Mirror, Retries, RouteRule
+from domain.upstreams import Timeouts, Upstream
+from gateway.outgoing import Credential
+from gateway.plans import Plan, credentials_at, own_credentials, without_our_key
+from gateway.routes import Routes, Target, moved
+from gateway.shaping import Admitted, form_model, is_modelless
+from gateway.strategies import FirstBytes, cheapest_order, least_busy_order, share_of, split_order, sticky_value
+from gateway.upstreams import Upstreams
+from routing.routes import LONGEST_WHY, CompiledRoute, Known, RouteRules, bounded
+
+LONGEST_TEXT = 2_048
+DIALECTS = {"openai": "OpenAI's API", "anthropic": "Anthropic's API", "gemini": "Gemini's API"}
+
+
+class Quoting(Protocol):
+    """Knows what a call costs at an upstream (`gateway.quoting.Quotes`)."""
+
+    def quote(  # noqa: PLR0913 - as there
+        self,
+        *,
+        upstream: Upstream,
+        model: str | None,
+        path: bytes,
+        method: bytes,
+        body: bytes,
+        whole: bool,
+        length: int | None,
+        key: ApiKey,
+        now: float,
+    ) -> int | None:
+        """Return the price in nano-USD; None where it is not known."""
+
+
+class WhyNoCopy(Protocol):
+    """Says why a call cannot be copied now (`gateway.mirroring.Mirroring.why_not`)."""
+
+    def __call__(self, method: bytes, path: bytes, body: bytes, *, whole: bool) -> str | None:
+        """Return why, or None."""
+
+
+def _copies_all(method: bytes, path: bytes, body: bytes, *, whole: bool) -> str | None:
+    del method, path, body
+    return None if whole else "its body is too long to keep"
+
+
+@dataclass(slots=True)
+class Sending:
+    """A call that wants to be sent: what was admitted, and how its request came. `at` is in Unix nanoseconds, `length` what its head told."""
+
+    id: str
+    at: int
+    call: Admitted
+    labels: Labels
+    method: bytes
+    whole: bool
+    length: int | None
+    targets: Sequence[Target]
+
+
+@dataclass(slots=True)
+class Aimed:
+    """One of a route's upstreams, and the targets that it stands for: one for each of its credentials."""
+
+    aim: Aim
+    targets: list[Target]
+
+    @property
+    def upstream(self) -> Upstream:
+        """The upstream."""
+        return self.targets[0].upstream
+
+
+@dataclass(slots=True)
+class Choice:
+    """What was chosen. `measured`: how long the first byte takes is to be noted. `mirror`, `copies`: a copy goes there, one target after the other."""
+
+    targets: Sequence[Target]
+    decisions: tuple[Decision, ...] = ()
+    rule: RouteRule | None = None
+    retries: Retries | None = None
+    measured: bool = False
+    mirror: Mirror | None = None
+    copies: Sequence[Target] = ()
+
+
+@dataclass(slots=True)
+class _Aims:
+    """A route's upstreams as they can serve calls that are alike, and why the others cannot."""
+
+    usable: list[Aimed] = field(default_factory=list)
+    not_usable: list[str] = field(default_factory=list)
+
+
+class Choosing:
+    """Chooses targets by routes. Made only where there are some."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        rules: RouteRules,
+        routes: Routes,
+        upstreams: Upstreams,
+        *,
+        random: Random,
+        clock: Callable[[], float],
+        quotes: Quoting | None = None,
+        why_no_copy: WhyNoCopy = _copies_all,
+    ) -> None:
+        """Choose by `rules` among the upstreams of `routes`; `clock` gives seconds, `quotes` the prices for `cheapest`.
+
+        `why_no_copy` says why a call cannot be copied now, by its method, path and body.
+        """
+        self._rules = rules
+        self._routes = routes
+        self._upstreams = upstreams
+        self._random = random
+        self._quotes = quotes
+        self._why_no_copy = why_no_copy
+        self._first_bytes = FirstBytes(random, clock)
+
+    def choose(self, sending: Sending) -> Choice:
+        """Return where a call goes, and why. A call that falls under no route goes where it would go without."""
+        known = _known(sending)
+        verdict = self._rules.verdict(known, lambda route: self._unusable(route, sending))
+        route = verdict.route
+        if route is None:
+            return Choice(sending.targets, bounded(verdict.decisions))
+        rule = route.rule
+        if rule.deny is not None:
+            why = f"refuses the call: {rule.deny}"
+            return Choice((), bounded([*verdict.decisions, _matched(rule, why)]), rule)
+        aims = self._aims(route, sending)
+        ordered, why = self._ordered(rule, aims.usable, sending)
+        choice = Choice(self._flattened(ordered), rule=rule, retries=rule.retries, measured=rule.strategy == "fastest")
+        told = [why, *aims.not_usable, *self._left_out(choice.targets)]
+        if rule.mirror is not None:
+            told.append(self._mirrored(rule.mirror, sending, choice))
+        choice.decisions = bounded([*verdict.decisions, _matched(rule, "; ".join(told))])
+        return choice
+
+    def note(self, attempt: Attempt, *, stream: bool | None) -> None:
+        """Know how long the first byte of an answer took."""
+        if attempt.first_byte_us is not None and attempt.status is not None and attempt.status < 400:  # noqa: PLR2004 - HTTP's own line
+            self._first_bytes.note(attempt.upstream, attempt.model, stream=stream is True, seconds=attempt.first_byte_us / 1e6)
+
+    # Which upstreams can serve a call
+
+    def _unusable(self, route: CompiledRoute, sending: Sending) -> str | None:
+        """Return why a route that matches cannot serve this call."""
+        if route.rule.deny is not None:
+            return None
+        aims = self._aims(route, sending)
+        return None if aims.usable else "matches, but " + "; ".join(aims.not_usable)
+
+    def _aims(self, route: CompiledRoute, sending: Sending) -> _Aims:
+        """Return the upstreams of a route, worked out once for calls that are alike."""
+        plan = sending.call.plan
+        if plan.route.model is None:
+            # Whether a form says the model, and where, is another matter with each call.
+            return self._work_out(route.rule, sending)
+        known = plan.aims.get(route.place)
+        if known is None:
+            known = plan.aims[route.place] = self._work_out(route.rule, sending)
+        return known
+
+    def _work_out(self, rule: RouteRule, sending: Sending) -> _Aims:
+        plan, found = sending.call.plan, _Aims()
+        for aim in rule.aims or (Aim(plan.route.upstream.name),):
+            upstream = self._routes.upstreams[aim.upstream]
+            credentials = credentials_at(upstream, plan.identity, plan.route.upstream)
+            self._add(found, aim, rule, sending, credentials)
+        return found
+
+    def _add(self, found: _Aims, aim: Aim, rule: RouteRule, sending: Sending, credentials: list[Credential] | None) -> None:
+        """Add an upstream to those that can serve a call, or to the others with the reason."""
+        plan = sending.call.plan
+        upstream = self._routes.upstreams[aim.upstream]
+        model = aim.model or rule.model
+        renamed = None if model is None or model == plan.route.model else _place_of_model(sending)
+        if not _speaks(upstream, plan):
+            found.not_usable.append(f"{aim.text} does not speak {DIALECTS[plan.opening[3]]}")
+        elif renamed == "hidden":
+            found.not_usable.append(f"{aim.text} has another name for the model, and the one in this request cannot be reached")
+        elif credentials is None:
+            found.not_usable.append(f"the caller brought its own credential, which is not for {aim.text}")
+        elif not credentials:
+            found.not_usable.append(f"{aim.text} has no API key")
+        else:
+            route = moved(plan.route, sending.call.head.place, upstream, model if renamed == "there" else None)
+            if sending.call.head.ours_in_query:
+                route.path = without_our_key(route.path)
+            timeouts = _timeouts(rule, upstream)
+            found.usable.append(Aimed(aim, [Target(upstream, one, route, timeouts) for one in credentials]))
+
+    # In which order
+
+    def _ordered(self, rule: RouteRule, aims: list[Aimed], sending: Sending) -> tuple[Sequence[Aimed], str]:
+        """Return upstreams in the order of a route's strategy, and the reason."""
+        if not rule.aims:
+            return aims, f"stays at {aims[0].aim.text}"
+        if len(aims) == 1:
+            return aims, f"goes to {aims[0].aim.text}"
+        order, why = self._order(rule, aims, sending)
+        chosen = [aims[place] for place in order]
+        return chosen, f"{why}: {', then '.join(one.aim.text for one in chosen)}"
+
+    def _order(self, rule: RouteRule, aims: list[Aimed], sending: Sending) -> tuple[Sequence[int], str]:
+        match rule.strategy:
+            case "split":
+                value, by = sticky_value(rule.sticky, sending.labels, sending.call.plan.identity.key.name, sending.id)
+                return split_order(rule.name, value, [one.aim for one in aims]), f"split by {by}"
+            case "fastest":
+                return self._by_time(aims, stream=sending.call.asked.stream is True)
+            case "cheapest":
+                costs = [self._quote(one.targets[0], sending) for one in aims]
+                return cheapest_order(costs), f"cheapest first ({_listed(aims, [_usd(cost) for cost in costs])})"
+            case "least-busy":
+                running = [self._upstreams.running(one.upstream) for one in aims]
+                return least_busy_order(running), f"least busy first ({_listed(aims, [f'{count} running' for count in running])})"
+        return range(len(aims)), "in this order"
+
+    def _by_time(self, aims: list[Aimed], *, stream: bool) -> tuple[Sequence[int], str]:
+        times = [self._first_bytes.of(one.upstream.name, one.targets[0].model, stream=stream) for one in aims]
+        order, explores = self._first_bytes.order(times)
+        told = _listed(aims, ["not measured" if time is None else f"{time * 1000:.0f} ms" for time in times])
+        return order, f"{'another one than the fastest first, to measure it' if explores else 'fastest first'} ({told})"
+
+    def _quote(self, target: Target, sending: Sending) -> int | None:
+        if self._quotes is None or target.route is None:
+            return None
+        call = sending.call
+        return self._quotes.quote(
+            upstream=target.upstream,
+            model=target.route.model or form_model(call.body),
+            path=target.route.path,
+            method=sending.method,
+            body=call.body,
+            whole=sending.whole,
+            length=sending.length,
+            key=call.plan.identity.key,
+            now=sending.at / 1e9,
+        )
+
+    def _flattened(self, aims: Sequence[Aimed]) -> Sequence[Target]:
+        """Return all targets: those of each upstream together, its credentials in turn, and what is left out last."""
+        turned = [target for one in aims for target in self._upstreams.in_turn(one.targets)]
+        return self._upstreams.well_first(turned)
+
+    def _left_out(self, targets: Sequence[Target]) -> list[str]:
+        breakers = self._upstreams.breakers
+        if not breakers.ill:
+            return []
+        reasons = ((target, breakers.why(target)) for target in targets)
+        return [f"{target.upstream.name} (credential {target.credential.name}) is {why}" for target, why in reasons if why]
+
+    # Copies
+
+    def _mirrored(self, mirror: Mirror, sending: Sending, choice: Choice) -> str:
+        """Choose where a copy goes, if one does; return what the decision says of it."""
+        call = sending.call
+        if mirror.share < 1 and share_of(mirror.key, sending.id) >= mirror.share:
+            return f"no copy to {mirror.to.text}: not in the share of {mirror.share:g}"
+        why = self._why_no_copy(sending.method, call.plan.path, call.body, whole=sending.whole)
+        if why is not None:
+            return f"no copy to {mirror.to.text}: {why}"
+        found, upstream = _Aims(), self._routes.upstreams[mirror.to.upstream]
+        # The operator's own, whatever the caller brought.
+        self._add(
+            found, mirror.to, RouteRule(mirror.key), sending, own_credentials(upstream, call.plan.identity.where, alone=True)
+        )
+        if not found.usable:
+            return f"no copy: {found.not_usable[0]}"
+        choice.mirror, choice.copies = mirror, self._flattened(found.usable)
+        return f"a copy goes to {mirror.to.text}"
+
+
+def refused(choice: Choice, sending: Sending) -> None:
+    """Refuse a call that a route denies, or that no upstream of it takes.
+
+    Raises:
+        DeniedByRoute: its route says so.
+        InvalidRequest: the upstream wants a credential, and there is none.
+
+    """
+    if choice.rule is not None and choice.rule.deny is not None:
+        raise DeniedByRoute(choice.rule.deny)
+    if not choice.targets:
+        name = sending.call.plan.route.upstream.name
+        raise InvalidRequest(
+            f"Upstream {name!r} has no API key. Set it where the gateway runs: "
+            f"`{name.upper()}_API_KEY`, or `api_key` in `[upstreams.{name}]`."
+        )
+
+
+def _known(sending: Sending) -> Known:
+    call = sending.call
+    plan, asked = call.plan, call.asked
+    route, (method, path, upstream, dialect, _, key, project) = plan.route, plan.opening
+    model = route.model
+    return Known(
+        model if model is None or len(model) <= LONGEST_TEXT else model[:LONGEST_TEXT],
+        upstream,
+        call.head.place.upstream is not None or route.renamed,
+        dialect,
+        method,
+        path if len(path) <= LONGEST_TEXT else path[:LONGEST_TEXT],
+        key,
+        project,
+        sending.labels,
+        sending.at,
+        asked.stream,
+        asked.max_tokens,
+        asked.choices,
+        asked.service_tier,
+        len(call.body) if sending.whole else sending.length,
+    )
+
+
+def _speaks(upstream: Upstream, plan: Plan) -> bool:
+    """Return whether an upstream speaks the dialect of a call. Where the call would go by itself, it may go."""
+    return upstream is plan.route.upstream or upstream.scheme == "sim" or upstream.dialect == plan.opening[3]
+
+
+def _place_of_model(sending: Sending) -> Literal["there", "nowhere", "hidden"]:
+    """Return whether a request says its model where an edit can reach it, says none, or says it behind what is held, or compressed."""
+    call = sending.call
+    if call.plan.route.model is not None or form_model(call.body) is not None:
+        return "there"
+    if call.asked.fields is not None or is_modelless(sending.method, call.plan.path) or not (call.body or sending.length):
+        return "nowhere"
+    return "hidden"
+
+
+def _timeouts(rule: RouteRule, upstream: Upstream) -> Timeouts | None:
+    own, usual = rule.timeouts, upstream.timeouts
+    if own is None:
+        return None
+    return Timeouts(
+        usual.connect if own.connect is None else own.connect,
+        usual.first_byte if own.first_byte is None else own.first_byte,
+        usual.idle if own.idle is None else own.idle,
+    )
+
+
+def _matched(rule: RouteRule, why: str) -> Decision:
+    return Decision(rule.name, matched=True, why=why[:LONGEST_WHY], kind="route")
+
+
+def _listed(aims: Sequence[Aimed], texts: Sequence[str]) -> str:
+    return ", ".join(f"{one.aim.text} {text}" for one, text in zip(aims, texts, strict=True))
+
+
+def _usd(nano: int | None) -> str:
+    return "no known price" if nano is None else f"${nano / 1e9:.6f}"

@@ -1,0 +1,209 @@
+"""What may be kept of a call, or go to one destination: its span and content, redacted.
+
+Nothing that was given is changed, and fitting what was fitted changes nothing more.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from domain.calls import CallError, ToolCall
+from domain.deliveries import ContentMode
+from domain.exchange import Headers, Labels
+from domain.spans import Content, Span
+from recorder.profiles import KINDS, STANDARD, STRICT, Redaction, kinds_of
+from recorder.redaction import DEEPEST, MEDIA, Redactor, is_card_number, is_secret, redactor, summary
+
+LONGEST_RAW = 1 << 20
+NOTE = "redacted: "
+# For what is known to have nothing in it.
+_IDLE = redactor(frozenset())
+_BETWEEN = "\0"
+_CONTAINERS = frozenset({dict, list, tuple})
+_SMALLEST_CARD = 10**12
+_WHO = ("user", "customer")
+_LABELS = ("session", "run", "section", "prompt")
+
+
+def fitted(  # noqa: PLR0913 - the call, and what is to become of it
+    span: Span,
+    content: Content | None,
+    *,
+    mode: ContentMode,
+    profile: Sequence[str],
+    key: bytes = b"",
+    policy: Redaction = STANDARD,
+    labels: bool = True,
+) -> tuple[Span, Content | None]:
+    """Return `span` and `content` as a destination may have them.
+
+    `mode` is the destination's. With "none" there is no content. With "redacted" it is without every kind of thing that `policy` names, and
+    bodies are what they meant, written anew. With "full" it is without the kinds that `profile` names, and as it passed where nothing of
+    them was found. `key` is for hashes: without one there are masks instead. What is found in labels is hashed, so that calls that belong
+    together still do; without `labels` they stay as they are, unless all is strict.
+    """
+    strict = STRICT in profile or (mode != "full" and STRICT in policy.kinds)
+    if mode == "full" and not profile:
+        return span, content
+    wanted = kinds_of(profile) if mode == "full" else kinds_of(profile) | kinds_of(policy.kinds)
+    actions = tuple(sorted(policy.actions.items()))
+    redacting = redactor(wanted, actions, key, policy.regions)
+    if not _has_any(span, None if mode == "none" else content, redacting):
+        if mode == "full" and not strict:
+            return span, content
+        redacting = _IDLE
+    counts: Counter[str] = Counter()
+    said = _labels(span.labels, redacting, key, counts, strict=strict) if labels or strict else span.labels
+    if mode == "none":
+        tools = tuple(ToolCall(tool.id, tool.name, "") for tool in span.tool_calls)
+        fit = _texts_redacted(replace(span, content="none", tool_calls=tools, labels=said), redacting, counts)
+        return replace(fit, notes=_noted(span, counts, always=False)), None
+    masked = None if content is None else _content(content, redacting, counts, anew=mode == "redacted" or strict)
+    tools = tuple(ToolCall(tool.id, tool.name, redacting.text(tool.arguments, counts)) for tool in span.tool_calls)
+    fit = _texts_redacted(replace(span, tool_calls=tools, labels=said), redacting, counts)
+    state = span.content if content is None else "redacted" if counts or mode == "redacted" or strict else span.content
+    return replace(fit, content=state, notes=_noted(span, counts, always=mode == "redacted")), masked
+
+
+def _noted(span: Span, counts: Counter[str], *, always: bool) -> tuple[str, ...]:
+    """Return the notes with one on what was redacted; that nothing was found is said once, and only where all was looked for."""
+    if counts or (always and not any(note.startswith(NOTE) for note in span.notes)):
+        return (*span.notes, summary(counts))
+    return span.notes
+
+
+def _texts_redacted(span: Span, redacting: Redactor, counts: Counter[str]) -> Span:
+    """Return `span` with the texts redacted that come from outside: all but its tools and labels."""
+    return replace(
+        span,
+        path=redacting.text(span.path, counts),
+        error=_error(span.error, redacting, counts),
+        attempts=tuple(one if not one.error else replace(one, error=redacting.text(one.error, counts)) for one in span.attempts),
+        params=redacting.value(dict(span.params), counts),
+        decisions=tuple(replace(one, why=redacting.text(one.why, counts)) for one in span.decisions),
+    )
+
+
+def _error(error: CallError | None, redacting: Redactor, counts: Counter[str]) -> CallError | None:
+    return None if error is None else replace(error, message=redacting.text(error.message, counts))
+
+
+def _labels(labels: Labels, redacting: Redactor, key: bytes, counts: Counter[str], *, strict: bool) -> Labels:
+    """Return labels with what was recognised in them hashed, so that calls that belong together still do."""
+    joinable = redactor(redacting.kinds, tuple((kind, "hash") for kind in KINDS), key, redacting.regions)
+    said = {name: getattr(labels, name) for name in (*_LABELS, *_WHO)}
+    changed: dict[str, Any] = {name: joinable.text(text, counts) for name, text in said.items() if text}
+    if strict:
+        changed |= {name: joinable.whole(said[name], name) for name in _WHO if said[name]}
+    return replace(labels, **changed, tags=joinable.value(dict(labels.tags), counts))
+
+
+def _content(content: Content, redacting: Redactor, counts: Counter[str], *, anew: bool) -> Content:
+    given, answered = Counter[str](), Counter[str]()
+    asked = redacting.value(content.input, given)
+    answer = redacting.value(content.output, answered)
+    counts.update(given + answered)
+    return Content(
+        request_headers=_headers(content.request_headers, redacting, counts),
+        response_headers=_headers(content.response_headers, redacting, counts),
+        request=_body(content.request, asked, redacting, counts, anew=anew or bool(given)),
+        response=_body(content.response, answer, redacting, counts, anew=anew or bool(answered)),
+        input=asked if anew or given else content.input,
+        output=answer if anew or answered else content.output,
+        marks=content.marks,
+    )
+
+
+def _headers(headers: Headers, redacting: Redactor, counts: Counter[str]) -> Headers:
+    return tuple((name, redacting.text(value, counts)) for name, value in headers)
+
+
+def _body(body: bytes, value: Any, redacting: Redactor, counts: Counter[str], *, anew: bool) -> bytes:
+    """Return what may be had of a body.
+
+    That is the redacted JSON of what it meant, since in the bytes of a stream a number may be spread over many events. A body that
+    could not be read is left only where it is short, and with `anew` only where it is plain text.
+    """
+    if value is not None:
+        return _json(value) if anew else body
+    is_stream = b"\ndata:" in body or body.startswith(b"data:")
+    if len(body) > LONGEST_RAW or (anew and is_stream):
+        return b""
+    try:
+        return redacting.text(body.decode(), counts).encode()
+    except UnicodeDecodeError:
+        # Each byte is a letter in Latin-1: what is ASCII in it can be found, and the rest comes back as it was.
+        return b"" if anew else redacting.text(body.decode("latin-1"), counts).encode("latin-1")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _has_any(span: Span, content: Content | None, redacting: Redactor) -> bool:
+    """Return whether there is anything to redact: one look at all short texts together is a tenth of the work of one look at each."""
+    short = list(_span_texts(span))
+    long: list[str] = []
+    values = [dict(span.params), dict(span.labels.tags)]
+    if content is not None:
+        values += [content.input, content.output]
+        short += [value for _, value in content.request_headers]
+        short += [value for _, value in content.response_headers]
+        long += _unread(content)
+    return (
+        _collect(values, short, long, redacting)
+        or redacting.finds(_BETWEEN.join(short))
+        or any(redacting.finds(text) for text in long)
+    )
+
+
+def _span_texts(span: Span) -> Iterator[str]:
+    yield span.path
+    if span.error is not None:
+        yield span.error.message
+    yield from (tool.arguments for tool in span.tool_calls)
+    yield from (one.error for one in span.attempts if one.error)
+    yield from (one.why for one in span.decisions)
+    labels = span.labels
+    yield from (
+        text for text in (labels.session, labels.run, labels.section, labels.prompt, labels.user, labels.customer) if text
+    )
+
+
+def _unread(content: Content) -> Iterator[str]:
+    """Yield the bodies that could not be read, as texts."""
+    for body, value in ((content.request, content.input), (content.response, content.output)):
+        if value is None and body:
+            yield body[:LONGEST_RAW].decode("latin-1")
+            yield body[:LONGEST_RAW].decode("utf-8", "replace")
+
+
+def _collect(values: list[Any], short: list[str], long: list[str], redacting: Redactor) -> bool:
+    """Add the texts of JSON values to `short` and `long`; return whether something is in them that need not be looked for in a text.
+
+    Level by level, since values may be nested deeply; what is too deep is such a thing, too.
+    """
+    secrets, cards = "secret" in redacting.kinds, "card" in redacting.kinds
+    level: list[Any] = [values]
+    for _ in range(DEEPEST):
+        below: list[Any] = []
+        for one in level:
+            if type(one) is dict:
+                short += one
+                if secrets and any(is_secret(name, member) for name, member in one.items()):
+                    return True
+                one = one.values()  # noqa: PLW2901 - the members, as those of a list
+            for member in one:
+                kind = type(member)
+                if kind is str:
+                    (short if len(member) < MEDIA else long).append(member)
+                elif kind in _CONTAINERS:
+                    below.append(member)
+                elif kind is int and member > _SMALLEST_CARD and cards and is_card_number(member):
+                    return True
+        if not below:
+            return False
+        level = below
+    return True

@@ -1,0 +1,208 @@
+import hashlib
+import hmac
+import json
+from base64 import b64encode
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+from standardwebhooks import Webhook as Receiver
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from destinations.client import client_for
+from destinations.signing import key_of, signed
+from destinations.webhook import Webhook, WebhookConfig
+from domain.destinations import Misconfigured
+from domain.spans import usd
+from tests.destinations.compliance import EVENT, assert_complies
+from tests.destinations.fixture import (
+    BATCH,
+    CALL_ID,
+    QUESTION,
+    bare_variant,
+    error_variant,
+    fixture_content,
+    fixture_span,
+    many,
+    parcel,
+    streamed_variant,
+)
+from tests.destinations.golden import golden
+from tests.destinations.sink import Reply, Sink
+
+SECRET = "whsec_" + "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+OLD = "whsec_" + b64encode(b"o" * 32).decode()
+FORMATS = ("full", "thin", "cloudevents")
+
+
+def config(url="https://hooks.test/llm", **settings):
+    return WebhookConfig(url=url, secret=settings.pop("secret", SECRET), allow_private=True, **settings)
+
+
+def hook(**settings):
+    return config(**settings).build("mine", None)
+
+
+@pytest.mark.parametrize("form", [*FORMATS, "otlp_json"])
+async def test_complies(form):
+    with Sink(Reply(204)) as sink:
+        await assert_complies(config(sink.url + "/llm", format=form, headers={"x-token": "tok-" + "abcdef123"}), sink)
+
+
+def test_signs_as_the_specification_does():
+    body = b'{"type":"gateway.request.completed","timestamp":"2026-11-20T23:00:00Z","data":{"id":"req_1"}}'
+    headers = signed([key_of(SECRET)], "evt_0001", 1763679600, body)
+    assert headers["webhook-signature"] == "v1,PoxoqUoXU2LXy1XnP9n/gzEAPoukywR1JyBi31qh/O4="
+
+
+@pytest.mark.parametrize("form", [*FORMATS, "otlp_json"])
+async def test_what_arrives_is_accepted_by_the_reference_library_with_any_of_the_secrets(form):
+    with Sink(Reply(200)) as sink:
+        settings = config(sink.url, secret=(SECRET, OLD), format=form)
+        async with client_for(settings) as client:
+            destination = settings.build("mine", client)
+            await destination.send(destination.encode([parcel()], BATCH))
+            await destination.send(destination.encode_event(EVENT))
+    for got in sink.got:
+        for secret in (SECRET, OLD):
+            assert Receiver(secret).verify(got.raw, dict(got.headers)) == json.loads(got.raw)
+        with pytest.raises(WebhookVerificationError):
+            Receiver(SECRET).verify(got.raw.replace(b"a", b"b", 1), dict(got.headers))
+
+
+async def test_a_retry_has_the_same_id_and_body_and_a_timestamp_and_signature_of_its_own():
+    times = iter([1_800_000_000.9, 1_800_090_000.2])
+    with Sink(Reply(503)) as sink:
+        settings = config(sink.url)
+        async with client_for(settings) as client:
+            destination = Webhook(
+                client, sink.url, [key_of(SECRET)], headers={}, form="full", limits=settings.limits(), now=lambda: next(times)
+            )
+            sink.script(Reply(200), Reply(200))
+            for _ in range(2):
+                await destination.send(destination.encode([parcel()], BATCH))
+    first, second = sink.got
+    assert (first.headers["webhook-id"], first.raw) == (second.headers["webhook-id"], second.raw)
+    assert (first.headers["webhook-timestamp"], second.headers["webhook-timestamp"]) == ("1800000000", "1800090000")
+    for got in sink.got:
+        said = f"{got.headers['webhook-id']}.{got.headers['webhook-timestamp']}.".encode() + got.raw
+        proof = b64encode(hmac.digest(key_of(SECRET), said, hashlib.sha256)).decode()
+        assert got.headers["webhook-signature"] == f"v1,{proof}"
+
+
+def test_ids_follow_from_the_calls_and_not_from_the_batch():
+    one, several = [parcel()], many(3)
+    assert hook().encode(one, BATCH).headers["webhook-id"] == f"msg_{CALL_ID}"
+    ids = {hook().encode(parts, batch).headers["webhook-id"] for parts in (several, one) for batch in (BATCH, "ab" * 16)}
+    assert len(ids) == 2
+    assert hook().encode(several[:2], BATCH).headers["webhook-id"] not in ids
+
+
+def test_an_id_holds_no_dot_whatever_an_event_is_called():
+    ids = [hook().encode_event(replace(EVENT, id=id_)).headers["webhook-id"] for id_ in ("a.1", "a", "x" * 500, "é\n")]
+    assert len(set(ids)) == 4
+    assert all(id_.startswith("evt_") and id_.isascii() and "." not in id_ and len(id_) < 64 for id_ in ids)
+
+
+def test_a_full_message_holds_the_call_with_exact_cost_and_every_count():
+    said = json.loads(hook().encode([parcel()], BATCH).body)
+    assert (said["type"], said["timestamp"]) == ("gateway.request.completed", "2026-11-20T23:00:01.234000Z")
+    data = said["data"]
+    assert data["cost_usd"] == "0.000333" == usd(fixture_span().cost)
+    assert {name: data["usage"][name] for name in data["usage"] if name.endswith("_tokens")} == {
+        "input_tokens": 1200,
+        "cache_read_tokens": 1024,
+        "cache_write_tokens": 16,
+        "output_tokens": 80,
+        "reasoning_tokens": 32,
+    }
+    assert (data["request"], data["response"]) == (fixture_content().input, fixture_content().output)
+    assert "deliveries" not in data
+
+
+def test_a_thin_message_is_small_and_holds_no_text_of_anyone():
+    long = replace(fixture_content(), input={"messages": [{"role": "user", "content": QUESTION * 10_000}]})
+    for one in (parcel(fixture_span(), long), error_variant()):
+        body = hook(format="thin").encode([one], BATCH).body
+        assert len(body) < 4_000
+        assert QUESTION.encode() not in body
+        assert b"429 rate limited" not in body
+        assert json.loads(body)["data"]["link"] == f"/api/v1/calls/{CALL_ID}"
+
+
+def test_several_calls_are_one_message_with_a_list():
+    settings = config(batch_items=100)
+    said = json.loads(settings.build("mine", None).encode(many(3), BATCH).body)
+    assert said["type"] == "gateway.requests.completed"
+    assert [line["id"] for line in said["data"]] == [one.span.id for one in many(3)]
+    assert (settings.limits().keeps_batches, settings.limits().flush) == (True, 1.0)
+    assert (config().limits().keeps_batches, config().limits().flush) == (False, 0.0)
+    assert config(batch_items=2, flush="5s").limits().flush == 5.0
+
+
+def test_cloud_events_have_what_the_specification_requires():
+    one = hook(format="cloudevents").encode([parcel()], BATCH)
+    event = json.loads(one.body)
+    assert one.content_type == "application/cloudevents+json"
+    assert (event["specversion"], event["source"], event["id"]) == ("1.0", "faregate", one.headers["webhook-id"])
+    assert datetime.fromisoformat(event["time"]).tzinfo == UTC
+    several = hook(format="cloudevents").encode(many(3), BATCH)
+    assert several.content_type == "application/cloudevents-batch+json"
+    assert [inner["id"] for inner in json.loads(several.body)] == [f"msg_{part.span.id}" for part in many(3)]
+
+
+def test_rules_add_attributes():
+    one = parcel()
+    one.extra = {"team": "search"}
+    for form in ("full", "thin"):
+        assert json.loads(hook(format=form).encode([one], BATCH).body)["data"]["attributes"] == {"team": "search"}
+
+
+async def test_gone_is_gone():
+    with Sink(Reply(410)) as sink:
+        settings = config(sink.url)
+        async with client_for(settings) as client:
+            destination = settings.build("mine", client)
+            with pytest.raises(Misconfigured) as caught:
+                await destination.send(destination.encode([parcel()], BATCH))
+    assert caught.value.gone
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"secret": "s3cret"},
+        {"secret": "whsec_" + b64encode(b"short").decode()},
+        {"secret": "whsec_not base64!"},
+        {"secret": "whsk_" + b64encode(b"k" * 64).decode()},
+        {"secret": ()},
+        {"url": "ftp://hooks.test"},
+        {"url": "https://user:pass@hooks.test"},
+        {"url": "https://hooks.test/a b"},
+        {"batch_items": 101},
+        {"headers": {"webhook-id": "x"}},
+        {"headers": {"x-a": "b\r\nx-c: d"}},
+        {"headers": {"x a": "b"}},
+    ],
+)
+def test_settings_that_cannot_work_are_refused_without_repeating_a_secret(settings):
+    with pytest.raises(ValidationError) as caught:
+        config(**settings)
+    assert str(settings.get("secret") or "nothing") not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    ("variant", "one"),
+    [("full", parcel()), ("error", error_variant()), ("streamed", streamed_variant()), ("bare", bare_variant())],
+)
+def test_golden(form, variant, one):
+    body = hook(format=form).encode([one], BATCH).body
+    golden(f"webhook/{form}-{variant}.json", json.dumps(json.loads(body), indent=1, sort_keys=True).encode() + b"\n")
+
+
+@pytest.mark.parametrize("form", ["full", "cloudevents"])
+def test_golden_event(form):
+    body = hook(format=form).encode_event(EVENT).body
+    golden(f"webhook/{form}-event.json", json.dumps(json.loads(body), indent=1, sort_keys=True).encode() + b"\n")

@@ -1,0 +1,221 @@
+"""Routed calls through the proxy, on real sockets: what strategies measure, what each upstream is asked for, and further tries."""
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from domain.errors import BudgetExceeded
+from domain.prices import ATTO_PER_USD, Override
+from domain.routes import Aim, Retries, RouteRule
+from gateway.choosing import Choosing
+from gateway.proxy import Proxy
+from gateway.quoting import Quotes
+from gateway.routes import Routes
+from pricing.book import PriceBook
+from pricing.published import FILE, published_text
+from routing.routes import RouteRules
+from tests.gateway.calling import JSON, SECRET, Calling, FakeCaller
+from tests.gateway.holding_parts import DEAR, OWN, budget, cost, house
+from tests.harness import steps
+from tests.harness.upstream import OK, ScriptedUpstream
+
+OURS = (b"Authorization", b"Bearer " + SECRET.encode())
+BODY = b'{"model":"m","max_tokens":100,"messages":[]}'
+NANO = ATTO_PER_USD // 10**9
+BUSY = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"
+EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 14\r\n\r\ndata: [DONE]\n\n"
+
+
+@pytest.fixture
+async def calling(tmp_path, upstream):
+    running = Calling(tmp_path, upstream)
+    upstream.plan(steps.answer(OK))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def provider():
+    running = ScriptedUpstream()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def other(provider):
+    provider.plan(steps.answer(OK))
+    return provider
+
+
+def routed(calling: Calling, other: ScriptedUpstream, rule: RouteRule, *, quotes: Quotes | None = None, **there) -> Proxy:
+    """Return a proxy with the upstreams `up` and `other`, and one route."""
+    proxy = calling.proxy()
+    second = calling.target(**({"name": "other", "port": other.port} | there))
+    routes = Routes({"up": calling.target(), "other": second}, "up")
+    proxy.take(keys=proxy.keys, routes=routes, capture="full")
+    clock = asyncio.get_running_loop().time
+    proxy.choose_by(Choosing(RouteRules([rule]), routes, calling.upstreams, random=Random(7), clock=clock, quotes=quotes), None)
+    return proxy
+
+
+def both(**fields) -> RouteRule:
+    return RouteRule("r", None, (Aim("up"), Aim("other")), **fields)
+
+
+def served(caller: FakeCaller) -> tuple[bytes, bytes]:
+    """Return who answered, and after how many tries."""
+    headers = dict(caller.headers)
+    return headers[b"x-faregate-upstream"], headers[b"x-faregate-attempts"]
+
+
+async def test_first_bytes_are_measured_as_calls_are_made(calling, other):
+    proxy = routed(calling, other, both(strategy="fastest"))
+    first = [served(await calling.call(proxy, BODY, OURS, JSON))[0] for _ in range(2)]
+    await calling.call(proxy, BODY, OURS, JSON)
+
+    assert first == [b"up", b"other"], "what was not measured goes first"
+    why = calling.records()[-1].opening.decisions[-1].why
+    assert "fastest first (up " in why
+    assert "not measured" not in why
+
+
+async def test_the_least_busy_is_who_has_the_fewest_calls_now(calling, other):
+    calling.upstream.plan((steps.ReadBody(), steps.Await("go on"), steps.Send(OK)))
+    proxy = routed(calling, other, both(strategy="least-busy"))
+    running = asyncio.create_task(calling.call(proxy, BODY, OURS, JSON))
+    await asyncio.to_thread(calling.upstream.wait_for, 1)
+
+    assert served(await calling.call(proxy, BODY, OURS, JSON))[0] == b"other"
+
+    calling.upstream.signal("go on")
+    assert served(await running)[0] == b"up"
+    assert calling.upstreams.running(calling.target()) == 0
+    calling.upstream.plan(steps.answer(OK))
+    assert served(await calling.call(proxy, BODY, OURS, JSON))[0] == b"up"
+
+
+def quotes_of(folder: Path, **rates: int) -> Quotes:
+    """Return quotes by so many nano-USD a token of input or output at each upstream."""
+    overrides = [
+        Override(name, {"input": rate * NANO, "output": rate * NANO}, upstream=name, model="m*") for name, rate in rates.items()
+    ]
+    folder.mkdir(exist_ok=True)
+    (folder / FILE).write_bytes(published_text(None, overrides))
+    return Quotes(folder)
+
+
+async def test_the_cheapest_is_known_by_the_prices_in_force(calling, other, tmp_path):
+    quotes = quotes_of(tmp_path / "data", up=5, other=2)
+    proxy = routed(calling, other, both(strategy="cheapest"), quotes=quotes)
+    assert served(await calling.call(proxy, BODY, OURS, JSON))[0] == b"other"
+
+    quotes_of(tmp_path / "data", up=1, other=2)
+    quotes.refresh()
+    assert served(await calling.call(proxy, BODY, OURS, JSON))[0] == b"up"
+    assert "cheapest first (up $0." in calling.records()[-1].opening.decisions[-1].why
+
+
+async def test_what_has_no_price_is_not_cheap(calling, other, tmp_path):
+    proxy = routed(calling, other, both(strategy="cheapest"), quotes=quotes_of(tmp_path / "data", other=1_000))
+    assert served(await calling.call(proxy, BODY, OURS, JSON))[0] == b"other"
+
+
+async def test_each_upstream_is_asked_for_usage_only_where_it_knows_how(calling, other):
+    calling.upstream.plan(steps.answer(BUSY))
+    other.plan(steps.answer(EVENTS))
+    proxy = routed(calling, other, both(), ask_usage=False)
+    body = b'{"model":"m","stream":true}'
+    caller = await calling.call(proxy, body, OURS, JSON)
+
+    assert json.loads(calling.upstream.received[0].body.data)["stream_options"] == {"include_usage": True}
+    assert other.received[0].body.data == body
+    assert caller.answer == b"data: [DONE]\n\n"
+    assert calling.records()[0].closing.changes == ()
+
+
+async def test_further_tries_go_round_until_one_answers(calling, other):
+    calling.upstream.plan(steps.answer(BUSY), steps.answer(BUSY), steps.answer(OK))
+    other.plan(steps.answer(BUSY))
+    proxy = routed(calling, other, both(retries=Retries(times=4, backoff=0.001)))
+    caller = await calling.call(proxy, BODY, OURS, JSON)
+
+    assert caller.status == 200
+    (record,) = calling.records()
+    assert [one.status for one in record.closing.attempts][-1] == 200
+    assert len(record.closing.attempts) == len(calling.upstream.received) + len(other.received) <= 6
+
+
+async def test_a_caller_that_leaves_during_a_pause_ends_the_call(calling, other):
+    calling.upstream.plan(steps.answer(BUSY))
+    rule = RouteRule("r", None, (Aim("up"),), retries=Retries(times=5, backoff=60.0, longest=60.0))
+    proxy = routed(calling, other, rule)
+    task = asyncio.create_task(calling.call(proxy, BODY, OURS, JSON))
+    await asyncio.to_thread(calling.upstream.wait_for, 1)
+    async with asyncio.timeout(60):
+        while calling.upstreams.breakers.ill == {}:  # noqa: ASYNC110 - the answer has come when this is known
+            await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    (record,) = calling.records()
+    assert (record.closing.ending, len(record.closing.attempts)) == ("client_gone", 1)
+
+
+# What is held for a try at another upstream
+
+
+def test_a_limit_of_output_that_the_next_upstream_passes_over_does_not_bound_what_it_may_cost():
+    """OpenAI keeps to `max_completion_tokens`; of others nobody knows that, and the model's own limit is not known here."""
+    made = house(budget(limit=10**12))
+    price = Override("any", {"input": NANO, "output": 2 * NANO}, model="m*")
+    made.bounding.take(PriceBook.packaged().with_overrides([price]))
+    openai = replace(OWN, name="openai")
+    asking = made.asking(upstream=openai, max_tokens=None, max_completion_tokens=100)
+
+    async def held() -> list[int]:
+        holding = await made.holdings.admit(asking)
+        await made.holdings.cover(holding, openai, "m", sent=True)
+        assert holding.this_try == (cost(asking),)
+        with pytest.raises(BudgetExceeded, match="longest answer is not known"):
+            await made.holdings.cover(holding, replace(openai, name="another"), "m", sent=True)
+        await made.holdings.cover(holding, openai, "m", sent=True)
+        return holding.amounts
+
+    assert asyncio.run(held()) == [3 * cost(asking)]
+
+
+def test_a_try_is_held_by_the_name_that_its_upstream_knows():
+    made = house(budget(limit=100_000))
+    asking = replace(made.asking(), sent_as="m-other")
+
+    async def held() -> tuple[list[int], tuple[int, ...], list[int]]:
+        holding = await made.holdings.admit(asking)
+        first = list(holding.amounts)
+        await made.holdings.cover(holding, DEAR, "m", sent=True, path=b"/v1/chat/completions")
+        return first, holding.this_try, holding.amounts
+
+    first, this_try, amounts = asyncio.run(held())
+    assert first == [cost(asking)]
+    assert this_try == (cost(asking, rate=10),)
+    assert amounts == [cost(asking) + cost(asking, rate=10)]
+
+
+def test_a_budget_of_a_model_counts_the_model_that_was_asked_for():
+    made = house(budget("model:m", limit=100_000))
+
+    async def applied() -> list[str]:
+        holding = await made.holdings.admit(replace(made.asking(), sent_as="m-eu"))
+        return [one.budget.name for one in holding.applied]
+
+    assert asyncio.run(applied()) == ["model:m"]
+
+
+def test_a_model_is_priced_by_the_name_that_is_sent():
+    made = house(budget(limit=100_000))
+    with pytest.raises(BudgetExceeded, match="no known price"):
+        asyncio.run(made.holdings.admit(replace(made.asking(), sent_as="unpriced")))
