@@ -60,6 +60,10 @@ class DestinationConfig(BaseModel):
     flush: Seconds | None = Field(None, description="How long calls may be gathered for one request.")
     parallel: int | None = Field(None, ge=1, le=64, description="The most requests at once.")
     timeout: Seconds | None = Field(None, description="How long one request may take.")
+    transform: str | None = Field(
+        None,
+        description="A function of your own that changes what is sent, by its name in the entry point group `faregate.transforms`.",
+    )
     retry_for: Seconds = Field(_WEEK, description="How long a call is tried again before it is given up.")
 
     def limits(self) -> Limits:

@@ -110,7 +110,7 @@ def request_for(
 def cut_texts(request: ExportTraceServiceRequest, longest: int) -> None:
     """Cut the texts among the attributes of spans and their events to `longest` bytes of UTF-8; a cut one ends in an ellipsis."""
     spans = [span for traces in request.resource_spans for scope in traces.scope_spans for span in scope.spans]
-    owners = [owner for span in spans for owner in (span, *span.events)]
+    owners: list[Any] = [owner for span in spans for owner in (span, *span.events)]
     for value in [attribute.value for owner in owners for attribute in owner.attributes]:
         text = value.string_value
         if len(text) * _LONGEST_LETTER > longest and len(text.encode()) > longest:

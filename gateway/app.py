@@ -43,6 +43,7 @@ from storage.folder import DataFolder
 from storage.journal import JournalLimits, JournalWriter
 
 if TYPE_CHECKING:
+    from gateway.mirroring import Mirroring
     from gateway.quoting import Quotes
 
 log = logging.getLogger("faregate.gate")
@@ -156,6 +157,7 @@ class Parts:
             random=Random(os.urandom(16)),  # noqa: S311 - ids are no secrets
         )
         self.quotes: Quotes | None = None
+        self._mirroring: Mirroring | None = None
         self._take_routes(settings)
         self.door = OfficeDoor(str(folder.office_socket), loop, deadlines)
         self.gate = Gate(self.proxy, self.door, _limits(settings), deadlines, loop)
@@ -180,7 +182,9 @@ class Parts:
             from gateway.quoting import Quotes  # noqa: PLC0415
 
             self.quotes = self.quotes or Quotes(self._folder.path)
-        mirroring = self.proxy.mirroring or Mirroring(self.proxy.answer, self._loop, _recording_rules(settings).copy_bytes)
+        mirroring = self._mirroring = self._mirroring or Mirroring(
+            self.proxy.answer, self._loop, _recording_rules(settings).copy_bytes
+        )
         choosing = Choosing(
             RouteRules(rules),
             self.proxy.routes,

@@ -113,7 +113,7 @@ def test_no_setting_can_begin_another_header(kind):
     fields = {name for name, value in SETTINGS[kind].items() if isinstance(value, str)}
     shown = config(kind).preset().headers.values()
     for name in [one for one in fields if any(SETTINGS[kind][one] in value for value in shown)]:
-        for bad in ("a\r\nx: y", "ä", " a", ""):
+        for bad in ("a\r\nx: y", "ä", "a ", ""):
             with pytest.raises(ValidationError) as raised:
                 config(kind, **{name: KEY + bad if bad else bad})
             assert KEY not in str(raised.value)

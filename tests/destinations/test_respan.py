@@ -1,11 +1,8 @@
 import json
+import warnings
 from dataclasses import replace
 
 import pytest
-from respan_sdk.constants.llm_logging import LogTypeChoices
-from respan_sdk.constants.otlp_constants import ALL_PROMOTED_KEYS
-from respan_sdk.constants.span_attributes import RESPAN_SPAN_TOOLS, RespanSpanAttributes
-from respan_sdk.constants.tracing_constants import RESPAN_DOGFOOD_HEADER
 
 from destinations.respan import RespanConfig, log_type_of
 from domain.calls import Usage
@@ -17,6 +14,13 @@ from tests.destinations.otlp_reading import readable
 from tests.destinations.presets import KEY, config, told
 from tests.destinations.sink import Reply, Sink
 from tests.destinations.variants import VARIANTS
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the SDK's own
+    from respan_sdk.constants.llm_logging import LogTypeChoices
+    from respan_sdk.constants.otlp_constants import ALL_PROMOTED_KEYS
+    from respan_sdk.constants.span_attributes import RESPAN_SPAN_TOOLS, RespanSpanAttributes
+    from respan_sdk.constants.tracing_constants import RESPAN_DOGFOOD_HEADER
 
 
 async def test_complies():

@@ -8,9 +8,12 @@ from random import Random
 
 import pytest
 
+from config.routes import RouteSettings
+from config.settings import Settings, StorageSettings
 from domain.errors import BudgetExceeded
 from domain.prices import ATTO_PER_USD, Override
 from domain.routes import Aim, Retries, RouteRule
+from gateway.app import Parts
 from gateway.choosing import Choosing
 from gateway.proxy import Proxy
 from gateway.quoting import Quotes
@@ -219,3 +222,29 @@ def test_a_model_is_priced_by_the_name_that_is_sent():
     made = house(budget(limit=100_000))
     with pytest.raises(BudgetExceeded, match="no known price"):
         asyncio.run(made.holdings.admit(replace(made.asking(), sent_as="unpriced")))
+
+
+# New settings
+
+
+async def test_routes_come_and_go_with_the_settings(tmp_path):
+    """Also the parts that only routes need: prices for `cheapest`, and copies."""
+    without = Settings(storage=StorageSettings(data=tmp_path))
+    denying = without.model_copy(update={"routes": (RouteSettings(deny="Not here."),)})
+    copying = without.model_copy(
+        update={"routes": (RouteSettings(**{"try": ["sim"], "strategy": "cheapest", "mirror": {"to": "sim/chat"}}),)}
+    )
+    parts = Parts(without, asyncio.get_running_loop(), 0)
+    body = b'{"model":"echo","messages":[{"role":"user","content":"Hello"}]}'
+    statuses = []
+    for settings in (without, denying, copying, without):
+        parts.reload(lambda settings=settings: settings)
+        caller = FakeCaller(b"POST", b"/sim/v1/chat/completions", [JSON], body)
+        async with asyncio.timeout(60):
+            await parts.proxy.answer(caller)
+        statuses.append(caller.status)
+    await parts.close()
+
+    assert statuses == [200, 403, 200, 200]
+    assert parts.quotes is not None
+    assert parts.proxy.mirroring is None

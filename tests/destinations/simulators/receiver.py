@@ -14,6 +14,8 @@ from tests.destinations.sink import Got, Reply
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 PAGE = Reply(200, b"<!doctype html><html><body>Sign in</body></html>", "text/html; charset=utf-8")
 
+UNKNOWN = Reply(401, b'{"error":"invalid credentials"}')
+
 
 @dataclass(slots=True)
 class Seen:
@@ -42,25 +44,25 @@ class Receiver:
     kept: dict[tuple[str, str], Seen] = field(default_factory=dict)
 
     def __call__(self, got: Got) -> Reply:
-        if got.path != self.path:
-            return PAGE
-        if any(got.headers.get(name) != value for name, value in self.wants.items()):
-            return self.unknown()
-        if got.headers.get("content-type") not in self.takes:
-            return Reply(415, b"unsupported content type", "text/plain")
-        if got.headers.get("content-encoding", "identity") not in {"gzip", "identity"}:
-            return Reply(415, b"unsupported content encoding", "text/plain")
-        if len(got.body) > self.largest:
-            return Reply(413, b"payload too large", "text/plain")
+        refused = self.refusal(got)
+        if refused is not None:
+            return refused
         try:
             spans = spans_of(got)
         except (DecodeError, ValueError, KeyError):
             return Reply(self.unreadable, b"cannot be read", "text/plain")
         return self.take(spans)
 
-    def unknown(self) -> Reply:
-        """Return the answer to a caller who is not known."""
-        return Reply(401, b'{"error":"invalid credentials"}')
+    def refusal(self, got: Got) -> Reply | None:
+        """Return the answer to a request that is not even read; None to one that is."""
+        checks = (
+            (got.path != self.path, PAGE),
+            (any(got.headers.get(name) != value for name, value in self.wants.items()), UNKNOWN),
+            (got.headers.get("content-type") not in self.takes, Reply(415, b"unsupported content type", "text/plain")),
+            (got.headers.get("content-encoding") not in {"gzip", None}, Reply(415, b"unsupported encoding", "text/plain")),
+            (len(got.body) > self.largest, Reply(413, b"payload too large", "text/plain")),
+        )
+        return next((answer for wrong, answer in checks if wrong), None)
 
     def take(self, spans: list[Seen]) -> Reply:
         """Keep spans, and answer."""

@@ -117,7 +117,7 @@ def by_respan(found: Attributes) -> Shown:
 
 
 def by_braintrust(found: Attributes) -> Shown:
-    metrics, metadata = json.loads(found["braintrust.metrics"]), json.loads(found["braintrust.metadata"])
+    metrics, metadata = json.loads(found.get("braintrust.metrics", "{}")), json.loads(found["braintrust.metadata"])
     return Shown(
         input=metrics.get("prompt_tokens"),
         cached=metrics.get("prompt_cached_tokens"),
