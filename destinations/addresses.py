@@ -73,6 +73,11 @@ def embedded(address: Address) -> Iterator[IPv4Address]:
         yield IPv4Address(number & _LOW)
 
 
+def place_of(host: str, address: str) -> str:
+    """Return a host and the address that it stands for, as messages say it; once where the one is the other."""
+    return address if host.strip("[]") == address else f"{host} is at {address}"
+
+
 def is_private(address: str) -> bool:
     """Tell whether `address` is one that is allowed only where the settings allow private ones."""
     return why_not(address, allow_private=False) is not None and why_not(address, allow_private=True) is None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpcore
 import httpx
 
-from destinations.addresses import AddressNotAllowed, is_private, why_not
+from destinations.addresses import AddressNotAllowed, is_private, place_of, why_not
 
 if TYPE_CHECKING:
     from destinations.base import DestinationConfig
@@ -139,10 +139,10 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
     def _check(self, host: str, address: str) -> None:
         reason = why_not(address, allow_private=self._allow_private)
         if reason is not None:
-            raise AddressNotAllowed(f"{host} is at {address}: {reason}")
+            raise AddressNotAllowed(f"{place_of(host, address)}: {reason}")
         if self._only_private and not is_private(address):
             raise AddressNotAllowed(
-                f"{host} is at {address}: plain http is only for private addresses, with `allow_private = true`; use https"
+                f"{place_of(host, address)}: plain http is only for private addresses, with `allow_private = true`; use https"
             )
 
 

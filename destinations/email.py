@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from destinations.addresses import is_private, why_not
+from destinations.addresses import is_private, place_of, why_not
 from destinations.base import DestinationConfig
 from destinations.lines import ended_at
 from destinations.telling import MOST_LINES, calls_text, calls_title, one_line, text_of, title_of
@@ -181,7 +181,7 @@ def _checked(config: EmailConfig) -> str:
         if reason is None and config.security == "none" and not is_private(address):
             reason = "mail without encryption is only sent to a private address"
         if reason is not None:
-            raise Misconfigured(f"{config.host} is at {address}: {reason}")
+            raise Misconfigured(f"{place_of(config.host, address)}: {reason}")
     return found[0]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from destinations.addresses import why_not
+from destinations.addresses import place_of, why_not
 from destinations.http import verdict_on
 from domain.destinations import DeliveryFailed, Misconfigured, Rejected, TooLarge, Unavailable
 
@@ -131,7 +131,7 @@ async def _check(endpoint: str | None, *, allow_private: bool) -> None:
     for address in addresses:
         reason = why_not(address, allow_private=allow_private)
         if reason is not None:
-            raise Misconfigured(f"{host} is at {address}: {reason}")
+            raise Misconfigured(f"{place_of(host, address)}: {reason}")
 
 
 def failure_of(error: Exception) -> DeliveryFailed | None:

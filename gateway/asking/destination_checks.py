@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from destinations.addresses import why_not
+from destinations.addresses import place_of, why_not
 from destinations.base import DestinationConfig
 from gateway.asking.findings import Finding
 from gateway.commands.tables import local_time
@@ -57,7 +57,7 @@ def _address_finding(name: str, config: DestinationConfig, resolve: Resolve) -> 
     for address in addresses:
         reason = why_not(address, allow_private=config.allow_private)
         if reason is not None:
-            return _bad(name, f"{host} is at {address}, where nothing is sent: {reason}", setting)
+            return _bad(name, f"{place_of(host, address)}, where nothing is sent: {reason}", setting)
     return None
 
 

@@ -73,6 +73,7 @@ def shown(settings: Settings) -> dict[str, Any]:
     url = settings.storage.database_url
     if url is not None:
         values["storage"]["database_url"] = without_password(url)
+    values["destinations"] = {name: _without_queries(one) for name, one in values["destinations"].items()}
     return values
 
 
@@ -80,6 +81,16 @@ def without_password(url: str) -> str:
     """Return a URL with its password hidden."""
     parts = urlsplit(url)
     return url if parts.password is None else url.replace(f":{parts.password}@", f":{_HIDDEN}@", 1)
+
+
+def _without_queries(value: Any) -> Any:
+    """Return settings with what follows the `?` of a URL hidden: receivers take tokens there."""
+    if isinstance(value, dict):
+        return {name: _without_queries(one) for name, one in value.items()}
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    place, mark, query = value.partition("?")
+    return f"{place}{mark}{_HIDDEN}" if query else value
 
 
 def origin_of(loaded: Loaded, path: str) -> str:

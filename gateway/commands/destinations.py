@@ -74,7 +74,7 @@ def test(*, name: str, as_json: bool, gateway: Gateway) -> None:
         click.echo(json.dumps(found, indent=2))
     else:
         click.echo(f"{'✓' if found['ok'] else '✗'} {clean(found['message'])}")
-        if found["look_at"]:
+        if found["ok"] and found["look_at"]:
             click.echo(f"  {clean(found['look_at'])}")
         for heading, value in (("call", found["call_id"]), ("trace", found["trace_id"])):
             if value:
@@ -135,7 +135,7 @@ def failed(*, name: str, chosen: Mapping[str, Any], limit: int, as_json: bool, g
 def retry(*, name: str, chosen: Mapping[str, Any], as_json: bool, gateway: Gateway) -> None:
     """Send again to NAME what is dead: all of it, or what the options choose. A paused destination is tried now."""
     found = _all_of(gateway.client(), "/api/v1/deliveries/retry", {"destination": name, **chosen}, "retried")
-    click.echo(json.dumps(found) if as_json else f"{found['retried']} deliveries to {clean(name)} are sent again.")
+    click.echo(json.dumps(found) if as_json else _done(found["retried"], name, "sent again"))
 
 
 @destinations.command()
@@ -153,7 +153,7 @@ def discard(  # noqa: PLR0913 - its options
         raise WrongUsage("Say which: --id, --kind, --where, --from, --to, or --all")
     body = {"destination": name, "state": "pending" if pending else "dead", **chosen}
     found = _all_of(gateway.client(), "/api/v1/deliveries/discard", body, "discarded")
-    click.echo(json.dumps(found) if as_json else f"{found['discarded']} deliveries to {clean(name)} are given up.")
+    click.echo(json.dumps(found) if as_json else _done(found["discarded"], name, "given up"))
 
 
 @destinations.command()
@@ -216,6 +216,12 @@ def stop(*, replay_id: str, as_json: bool, gateway: Gateway) -> None:
     click.echo(json.dumps(stopped, indent=2) if as_json else _replay_text(stopped))
 
 
+def _done(count: int, name: str, what: str) -> str:
+    if count == 1:
+        return f"One delivery to {clean(name)} is {what}."
+    return f"{count or 'No'} deliveries to {clean(name)} are {what}."
+
+
 def _all_of(client: AdminClient, path: str, body: Mapping[str, Any], counted: str) -> dict[str, int]:
     """Ask until all of it is done: one request goes on for so long and no longer."""
     total, cursor = 0, None
@@ -260,8 +266,12 @@ def _facts(one: Mapping[str, Any]) -> dict[str, Any]:
         "last error": error or one["last_error"],
         "content": one["content"],
         "redact": None if one["redact"] is None else ", ".join(one["redact"]) or "nothing",
-        "limits": ", ".join(f"{name} {value:g}" for name, value in limits.items() if value is not None),
+        "limits": ", ".join(f"{name} {_number(value)}" for name, value in limits.items() if value is not None),
     }
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:g}"
 
 
 def _dead_row(one: Mapping[str, Any]) -> list[Any]:

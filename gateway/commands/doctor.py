@@ -37,4 +37,4 @@ def doctor(*, config: Path | None, data: Path | None, url: str | None, as_json: 
 def _line(finding: Finding) -> str:
     mark = "✓" if finding.ok else "✗"
     mend = f"\n  → {finding.mend}" if finding.mend else ""
-    return f"{mark} {finding.name:10} {clean(finding.fact)}{mend}"
+    return f"{mark} {finding.name:12} {clean(finding.fact)}{mend}"

@@ -16,7 +16,19 @@ from typing import Any, Protocol, TypeVar
 from domain.ledger import Claim, Held, LedgerUnavailable, Refused, Standing, Tally
 from storage.ledger.common import STAYS_OUT, closed, forget_at, summed
 from storage.ledger.sqlite_file import Busy, LedgerFile, mark_whole
-from storage.ledger.sqlite_rows import CHARGED, GONE, OPEN, REMADE, DoesNotFit, change, claims_of, claims_text, hold_all, live
+from storage.ledger.sqlite_rows import (
+    ADD_HELD,
+    CHARGED,
+    GONE,
+    OPEN,
+    REMADE,
+    DoesNotFit,
+    change,
+    claims_of,
+    claims_text,
+    hold_all,
+    live,
+)
 
 T = TypeVar("T")
 # What a hold waits for somebody else's transaction, in seconds: about 50 ms in all.
@@ -234,10 +246,73 @@ class SqliteHolding:
             self._tidying = None
 
 
+class _OneByOne(Exception):
+    """These holds cannot be decided together."""
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What a counter holds while several holds are decided: as it was read, with what they add. `claim` is the first on it."""
+
+    claim: Claim
+    spent: int
+    held: int
+    more: int = 0
+
+    def add(self, amount: int) -> None:
+        self.held += amount
+        self.more += amount
+
+
 def _decide(connection: sqlite3.Connection, wanted: Sequence[_Wanted]) -> None:
     """Hold what fits, in the order in which it was wanted."""
+    if len(wanted) > 1:
+        connection.execute("SAVEPOINT together")
+        try:
+            _decide_together(connection, wanted)
+        except _OneByOne:
+            connection.execute("ROLLBACK TO together")
+        else:
+            return
     for one in wanted:
         one.answer = _decided(connection, one)
+
+
+def _decide_together(connection: sqlite3.Connection, wanted: Sequence[_Wanted]) -> None:
+    """Decide on several holds with one look at each counter, and one change of it.
+
+    Raises:
+        _OneByOne: one of them is there already, or they count in different parts of a rolling window.
+    """
+    sums: dict[str, _Sum] = {}
+    for one in wanted:
+        one.answer = _added(connection, sums, one.claims)
+    rows = [one.row for one in wanted if isinstance(one.answer, Held)]
+    if rows and connection.executemany(_HOLD, rows).rowcount != len(rows):
+        raise _OneByOne
+    for found in sums.values():
+        if found.more:
+            claim = found.claim
+            connection.execute(ADD_HELD, (claim.counter, claim.part, found.more, claim.rolling, claim.forget_at))
+
+
+def _added(connection: sqlite3.Connection, sums: dict[str, _Sum], claims: Sequence[Claim]) -> Held | Refused:
+    """Add the claims of one hold to the sums of their counters, all or none."""
+    standings: list[Standing] = []
+    for place, claim in enumerate(claims):
+        found = sums.get(claim.counter)
+        if found is None:
+            standing = live(connection, claim)
+            found = sums[claim.counter] = _Sum(claim, standing.spent, standing.held)
+        elif found.claim.part != claim.part:
+            raise _OneByOne
+        found.add(claim.amount)
+        if claim.limit is not None and found.spent + found.held > claim.limit:
+            for undone in claims[: place + 1]:
+                sums[undone.counter].add(-undone.amount)
+            return Refused(claim, Standing(found.spent, found.held))
+        standings.append(Standing(found.spent, found.held))
+    return Held(tuple(standings))
 
 
 def _decided(connection: sqlite3.Connection, wanted: _Wanted) -> Held | Refused | LedgerUnavailable:

@@ -14,6 +14,8 @@ OPEN, REMADE, CHARGED, GONE = 0, 1, 2, 3
 CHANGE_CELL = """INSERT INTO cells (counter, part, settled, charged, held, rolling, forget_at) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (counter, part) DO UPDATE SET settled = settled + excluded.settled, charged = charged + excluded.charged, held = held + excluded.held
     RETURNING settled + charged, held"""
+ADD_HELD = """INSERT INTO cells (counter, part, settled, charged, held, rolling, forget_at) VALUES (?, ?, 0, 0, ?, ?, ?)
+    ON CONFLICT (counter, part) DO UPDATE SET held = held + excluded.held"""
 _LIVE = "SELECT coalesce(sum(settled + charged), 0), coalesce(sum(held), 0) FROM cells WHERE counter = ? AND part >= ?"
 _encoder = msgspec.json.Encoder()
 

@@ -1,6 +1,9 @@
 """What holds for each platform that is sent to by OTLP."""
 
+import re
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -43,6 +46,31 @@ SESSIONS = {
 def test_these_are_all_presets():
     presets = {kind for kind in KINDS if issubclass(config_class(kind), PresetConfig)} - {"otlp", "langfuse"}
     assert presets == set(SETTINGS) == set(READERS)
+
+
+def test_the_page_of_all_has_a_row_for_each_kind():
+    page = (Path(__file__).parents[2] / "docs" / "destinations.md").read_text()
+    assert not [kind for kind in KINDS if f"[`{kind}`](destinations/{kind}.md)" not in page]
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_the_examples_of_a_page_are_settings(kind):
+    page = (Path(__file__).parents[2] / "docs" / "destinations" / f"{kind}.md").read_text()
+    for example in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
+        filled = re.sub(r"\$\{SENTRY_DSN\}", f"https://{KEY.replace('-', '')}@o1.ingest.sentry.io/42", example)
+        for table in tomllib.loads(re.sub(r"\$\{\w+\}", KEY, filled))["destinations"].values():
+            assert config_class(kind).model_validate(table).type == table["type"] == kind
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_a_page_says_where_cost_and_age_differ(kind):
+    """What a platform shows other figures for, or refuses for its age, is said on its page and in the table of all."""
+    docs = Path(__file__).parents[2] / "docs"
+    (row,) = [line for line in (docs / "destinations.md").read_text().splitlines() if line.startswith(f"| [`{kind}`]")]
+    cost = row.split("|")[3].strip()
+    assert (cost == "ours") is (kind in {"arize", "langwatch", "braintrust", "mlflow"})
+    assert any(letter.isdecimal() for letter in row.split("|")[4]) is (config(kind).limits().max_age is not None)
+    assert "ost" in (docs / "destinations" / f"{kind}.md").read_text()
 
 
 @pytest.mark.parametrize("kind", SETTINGS)

@@ -26,6 +26,7 @@ class Fault:
         swallow: pass nothing on, in either direction, and keep the connection open (half-open).
         drip: pass an answer on one byte at a time.
         refuse: reset connections as they are accepted.
+        waits: break off only when `let_go` is called: what a RST overtakes, its receiver may never see.
 
     """
 
@@ -35,6 +36,7 @@ class Fault:
     swallow: bool = False
     drip: bool = False
     refuse: bool = False
+    waits: bool = False
 
 
 NONE = Fault()
@@ -48,16 +50,28 @@ class ChaosProxy:
         self._to = to
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
-        self.fault = NONE
+        self._fault = NONE
         self.accepted = 0
         self.swallowed = bytearray()
         self._open: set[socket.socket] = set()
         self._closing = threading.Event()
+        self._let_go = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def fault(self) -> Fault:
+        """What goes wrong now."""
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Fault) -> None:
+        self._let_go.clear()
+        self._fault = fault
 
     def close(self) -> None:
         """Stop listening, and break every connection off."""
         self._closing.set()
+        self._let_go.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -89,6 +103,14 @@ class ChaosProxy:
         link = _Link(self, near, far)
         threading.Thread(target=link.pass_answers, daemon=True).start()
         link.pass_requests()
+
+    def let_go(self) -> None:
+        """Break off what waits for it, now and from now on."""
+        self._let_go.set()
+
+    def wait(self) -> None:
+        """Wait for `let_go`."""
+        self._let_go.wait(PATIENCE)
 
     def forget(self, *socks: socket.socket) -> None:
         """Know that these are closed."""
@@ -139,6 +161,8 @@ class _Link:
         self._passed += len(data[:left])
         if not limits or left > len(data):
             return True
+        if fault.waits:
+            self._proxy.wait()
         if fault.close_after is not None:
             self._near.shutdown(socket.SHUT_WR)
         else:

@@ -17,6 +17,7 @@ CASES = (
     "reset-0",
     "reset-half-head",
     "reset-body",
+    "head-alone",
     "swallow",
     "half-close",
     "half-close-body",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.chaos import NONE, ChaosProxy, Fault
-from tests.harness.client import RawClient
+from tests.harness.client import Answer, RawClient
 from tests.harness.frames import SWITCHING, frame, handshake
 from tests.harness.gate import Gate, run_gate
 from tests.harness.messages import chunked
@@ -105,29 +105,47 @@ def test_what_is_only_slow_is_waited_for(
 # After the first byte
 
 
+def broken_off(gate: Gate, chaos: ChaosProxy, case: str, body: bytes, seen: bytes) -> Answer:
+    """Make a call whose answer breaks off as soon as its caller has seen these bytes of it."""
+    with RawClient(gate.address) as client:
+        client.send(asked(case, body))
+        client.until_got(seen)
+        chaos.let_go()
+        return client.answer()
+
+
 @pytest.mark.parametrize(
     ("case", "fault"),
-    [("reset-body", Fault(reset_after=len(LONG) - 100)), ("half-close-body", Fault(close_after=len(LONG) - 100))],
+    [
+        ("reset-body", Fault(reset_after=len(LONG) - 100, waits=True)),
+        ("half-close-body", Fault(close_after=len(LONG) - 100, waits=True)),
+    ],
 )
 def test_once_the_answer_has_begun_it_ends_where_the_upstream_breaks_off(
     case: str, fault: Fault, *, gate: Gate, chaos: ChaosProxy, upstream: ScriptedUpstream, second: ScriptedUpstream
 ) -> None:
     upstream.plan(answer(LONG))
     chaos.fault = fault
-    got = call(gate, case)
-    assert got.status == 200
-    assert len(got.body.data) <= 100
+    got = broken_off(gate, chaos, case, chat(), b"x" * 100)
+    assert (got.status, got.body.data) == (200, b"x" * 100)
     assert got.body.ending != "complete"
     assert got.header("x-faregate-attempts") == "1"
     assert (len(upstream.received), second.received) == (1, [])
+
+
+def test_a_head_alone_is_a_beginning(gate: Gate, chaos: ChaosProxy, upstream: ScriptedUpstream, second: ScriptedUpstream) -> None:
+    upstream.plan(answer(LONG))
+    chaos.fault = Fault(reset_after=len(LONG) - 200, waits=True)
+    got = broken_off(gate, chaos, "head-alone", chat(), b"x-faregate-attempts: 1\r\n")
+    assert (got.status, got.body.data, second.received) == (200, b"", [])
 
 
 def test_a_stream_that_breaks_off_is_not_asked_for_again(
     gate: Gate, chaos: ChaosProxy, upstream: ScriptedUpstream, second: ScriptedUpstream
 ) -> None:
     upstream.plan(answer(STREAM_HEAD + b"".join(chunked(EVENTS))))
-    chaos.fault = Fault(reset_after=len(STREAM_HEAD) + 60)
-    got = call(gate, "stream", chat(stream=True, length=140))
+    chaos.fault = Fault(reset_after=len(STREAM_HEAD) + 60, waits=True)
+    got = broken_off(gate, chaos, "stream", chat(stream=True, length=140), EVENTS[0])
     assert got.status == 200
     assert got.body.ending != "complete"
     assert (len(upstream.received), second.received) == (1, [])
