@@ -1,7 +1,7 @@
 # Everything a developer or CI needs, from nothing but Python 3.11 and make.
 #
 #   make          set up what running needs, and start Faregate
-#   make test     set up what testing needs, and run every test (ARGS="tests/wire -x" runs some)
+#   make test     set up what testing needs, and run every test (ARGS="tests/wire -x" runs some, WORKERS= one after the other)
 #   make check    format, lint, types, imports, generated pages
 #   make format   put the format right
 #   make docs     write the generated pages again
@@ -18,13 +18,16 @@ UV := $(BIN)/uv
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 
+# Tests wait more than they work, so that more of them than processors run at once. WORKERS= runs them one after the other.
+WORKERS ?= -n 3 --dist loadgroup
+
 .PHONY: run test check format docs prices bench wheel clean
 
 run: $(VENV)/.ready-to-run
 	$(BIN)/faregate up
 
-test: $(VENV)/.ready-to-test $(VENV)/.node-tried $(VENV)/.frameworks-tried
-	$(BIN)/pytest $(ARGS)
+test: $(VENV)/.ready-to-test $(VENV)/.node-tried $(VENV)/.frameworks-tried $(VENV)/.receivers-tried
+	$(BIN)/pytest $(WORKERS) $(ARGS)
 
 check: $(VENV)/.ready-to-test
 	$(BIN)/ruff format --check .
@@ -78,4 +81,15 @@ $(VENV)/.node-tried: $(UV) $(NODE_LIST)
 $(VENV)/.frameworks-tried: $(UV) tests/docs/frameworks.txt
 	@$(UV) pip install --quiet --no-deps --target $(VENV)/frameworks --requirement tests/docs/frameworks.txt \
 		|| echo "The frameworks could not be installed: tests of their snippets are skipped"
+	@touch $@
+
+# Real servers of platforms that spans are sent to, each in an environment of its own: what they need does not go together.
+RECEIVERS := phoenix mlflow
+
+$(VENV)/.receivers-tried: $(UV) $(RECEIVERS:%=tests/receivers/%.txt)
+	@for name in $(RECEIVERS); do \
+		{ $(UV) venv --quiet --allow-existing --python $(BIN)/python $(VENV)/receivers/$$name \
+			&& $(UV) pip sync --quiet --python $(VENV)/receivers/$$name/bin/python tests/receivers/$$name.txt; } \
+			|| { rm -rf $(VENV)/receivers/$$name; echo "$$name could not be installed: its tests are skipped"; }; \
+	done
 	@touch $@

@@ -28,6 +28,10 @@ class Attributes:
         """What was asked and answered."""
         return messages_of(self._parcel.content)
 
+    def leave_out(self, *names: str) -> None:
+        """Write none of these, whoever asks for it: a platform would take them for something else."""
+        self._names.update(names)
+
     def text(self, name: str, value: str | None) -> None:
         """Write a text; an empty one is one."""
         if value is None or name in self._names:

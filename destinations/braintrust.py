@@ -61,6 +61,8 @@ class BraintrustConfig(PresetConfig):
 def braintrust(parcel: Parcel, to: Attributes) -> None:
     """Write what Braintrust has names of its own for; messages it reads in the conventions' terms."""
     span = parcel.span
+    # Names that begin so are those of messages too; the prompt's name is among the metadata.
+    to.leave_out("gen_ai.prompt.name", "gen_ai.prompt.version")
     to.json("braintrust.span_attributes", {"type": "llm" if is_generation(span) or span.usage is not None else "task"})
     to.json("braintrust.metrics", metrics_of(span))
     labels = span.labels

@@ -1,6 +1,8 @@
 """Sends spans by OTLP over HTTP, and reads what came of it. Source: ../shared/reference/destinations.md sections 3.1, 3.2 and 8."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from destinations.answers import LONGEST_EXCERPT, excerpt_of
 from destinations.attributes import Attributes, Mapper
 from destinations.genai import SCHEMA_URL, error_message_of, error_type_of, genai
 from destinations.http import Answer, post
@@ -36,7 +39,8 @@ ANSWER_BYTES = 4 * 1024 * 1024
 SCOPE = "faregate"
 VERSION = _version()
 ENVIRONMENT = "deployment.environment.name"
-_LONGEST_NOTE = 300
+# What is read of a message; what it repeats of ours is masked before it is cut to what is shown.
+_LONGEST_NOTE = 4 * LONGEST_EXCERPT
 _LONGEST_STATUS = 4_096
 _LONGEST_LETTER = 4  # bytes of UTF-8
 _CUT = "…"
@@ -85,7 +89,12 @@ class OtlpExporter:
             answer_bytes=ANSWER_BYTES,
             judge=self._preset.judge,
         )
-        return receipt_of(answer)
+        receipt = receipt_of(answer)
+        if not receipt.note:
+            return receipt
+        # A message may repeat what was sent, credentials included, as that of an error may.
+        sent = (payload.body, self._preset.headers, self._preset.url)
+        return replace(receipt, note=await asyncio.to_thread(excerpt_of, receipt.note.encode("utf-8", "replace"), *sent))
 
 
 def request_for(

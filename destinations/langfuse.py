@@ -63,6 +63,8 @@ class LangfuseConfig(PresetConfig):
 def langfuse(parcel: Parcel, to: Attributes) -> None:
     """Write what Langfuse has names of its own for; messages it reads in the conventions' terms."""
     span = parcel.span
+    # It takes what begins so for the input, before the messages, and has names of its own for prompts.
+    to.leave_out("gen_ai.prompt.name", "gen_ai.prompt.version")
     to.text("langfuse.observation.type", _kind(span))
     to.text("langfuse.observation.model.name", span.served_model or span.model)
     to.json("langfuse.observation.model.parameters", dict(span.params))

@@ -1,13 +1,14 @@
 """Deliver spans to an MLflow tracking server by OTLP.
 
-Source: ../shared/reference/destinations.md sections 3.8 and 5. It takes a request whole or not at all, so that a span that it refuses is found by halving.
+Source: ../shared/reference/destinations.md sections 3.8 and 5, and a server of version 3.17 that was tried. It takes a request whole or not at all, so that a
+span that it refuses is found by halving. It takes JSON with numbers of more than 64 bits, and cannot show the trace then, nor a page with it.
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from destinations.attributes import Attributes
+from destinations.attributes import LARGEST_INT, Attributes
 from destinations.costs import costs_of
 from destinations.credentials import HeaderSecret, HeaderText, basic, packed_in
 from destinations.genai import genai
@@ -19,6 +20,8 @@ from domain.destinations import Limits, Parcel
 from domain.spans import Span
 
 _MB = 1024 * 1024
+_DEEPEST = 64
+_MOST_BITS = 4_096
 
 
 class MlflowConfig(PresetConfig):
@@ -29,7 +32,8 @@ class MlflowConfig(PresetConfig):
 
     type: Literal["mlflow"] = "mlflow"
     url: Url = Field(description="Where the tracking server is.", examples=["https://mlflow.example.com:5000"])
-    experiment_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The id of the experiment that traces go to.")
+    # It refuses each span for an id that is no number, as if something were wrong with the span.
+    experiment_id: str = Field(pattern=r"^[0-9]{1,32}$", description="The id of the experiment that traces go to: a number.")
     username: HeaderText | None = Field(None, description="A user, where the server asks for one.")
     password: HeaderSecret | None = Field(None, description="The user's password.")
 
@@ -65,6 +69,30 @@ def mlflow(parcel: Parcel, to: Attributes) -> None:
     if span.usage is not None:
         to.json("mlflow.chat.tokenUsage", token_usage(span.usage))
     to.json("mlflow.llm.cost", cost_of(span))
+    # As the conventions have them, but for numbers that it could not show; the first to write a name counts.
+    messages = to.messages
+    to.json("gen_ai.system_instructions", bounded(messages.system))
+    to.json("gen_ai.input.messages", bounded(messages.input))
+    to.json("gen_ai.output.messages", bounded(messages.output))
+    to.json("gen_ai.tool.definitions", bounded(messages.tools))
+
+
+def bounded(value: Any, depth: int = 0) -> Any:
+    """Return a JSON value in which whole numbers of more than 64 bits (arguments that a model came up with, say) are texts."""
+    if isinstance(value, int):
+        return value if -LARGEST_INT <= value <= LARGEST_INT else _spelled(value)
+    if not isinstance(value, dict | list):
+        return value
+    if depth >= _DEEPEST:
+        return "…"
+    if isinstance(value, dict):
+        return {name: bounded(inner, depth + 1) for name, inner in value.items()}
+    return [bounded(inner, depth + 1) for inner in value]
+
+
+def _spelled(number: int) -> str:
+    """Return a number in digits; one that is too long for that as its sign only."""
+    return str(number) if number.bit_length() <= _MOST_BITS else "-…" if number < 0 else "…"
 
 
 def _kind(span: Span) -> str:
@@ -83,7 +111,7 @@ def token_usage(usage: Usage) -> dict[str, int]:
         "cache_read_input_tokens": usage.cache_read_tokens or None,
         "cache_creation_input_tokens": usage.cache_write_tokens or None,
     }
-    return {name: count for name, count in told.items() if count is not None}
+    return {name: count for name, count in told.items() if count is not None and -LARGEST_INT <= count <= LARGEST_INT}
 
 
 def cost_of(span: Span) -> dict[str, float]:

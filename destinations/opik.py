@@ -1,7 +1,8 @@
 """Deliver spans to Opik, Comet's cloud or self-hosted, by OTLP.
 
-Source: ../shared/reference/destinations.md section 5, and the mapping rules of Opik's server (read November 2026): a usage is each whole number under
-`gen_ai.usage.`, a thread is `thread_id`, and costs are its own, worked out from provider, model and usage.
+Source: ../shared/reference/destinations.md section 5, and the mapping rules and the cost calculator of Opik's server (read November 2026): a usage is each whole
+number under `gen_ai.usage.`, a thread is `thread_id`, and costs are its own. For these it takes cached tokens by their older names, and counts them
+among the input tokens, but for models of Anthropic and of Bedrock, where it adds them to the input tokens that their own usage tells.
 """
 
 from typing import Any, ClassVar, Literal
@@ -16,7 +17,9 @@ from destinations.openinference import metadata_of
 from destinations.otlp import Preset, PresetConfig
 from destinations.providers import provider_of
 from destinations.urls import Url
+from domain.calls import Usage
 from domain.destinations import Limits, Parcel
+from domain.spans import Span
 
 _MB = 1024 * 1024
 # Its names of providers, where they are not the conventions'.
@@ -68,8 +71,32 @@ def opik(parcel: Parcel, to: Attributes) -> None:
     provider = provider_of(span, parcel.server)
     to.text("gen_ai.system", _PROVIDERS.get(provider, provider))
     to.text("thread_id", span.labels.session)
+    if span.usage is not None:
+        _write_usage(span, span.usage, provider, to)
     to.texts("opik.tags", flags_of(span.labels.tags))
     cost = costs_of(span).total
     # It reads no cost: what the call did cost is at least among the rest.
     told: dict[str, Any] = dict(metadata_of(span))
     to.json("opik.metadata", told if cost is None else {**told, "gateway.cost_usd": cost})
+
+
+def _write_usage(span: Span, usage: Usage, provider: str, to: Attributes) -> None:
+    """Write tokens by the names that its prices are multiplied with; those of the conventions it would show beside them and not price."""
+    read, written = usage.cache_read_tokens or None, usage.cache_write_tokens or None
+    to.leave_out(*(f"gen_ai.usage.cache_{kind}.input_tokens" for kind in ("read", "write", "creation")))
+    to.whole("gen_ai.usage.cache_read_input_tokens", read)
+    to.whole("gen_ai.usage.cache_creation_input_tokens", written)
+    names = _apart(span, provider)
+    if names is not None:
+        plain = None if usage.input_tokens is None else max(usage.input_tokens - (read or 0) - (written or 0), 0)
+        for name, count in zip(names, (plain, usage.output_tokens, read, written), strict=True):
+            to.whole(f"gen_ai.usage.original_usage.{name}", count)
+
+
+def _apart(span: Span, provider: str) -> tuple[str, ...] | None:
+    """Return by which names the provider tells tokens, where cached ones are not among the input; None where they are."""
+    if provider == "aws.bedrock":
+        return ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+    if provider == "anthropic" or "claude" in (span.served_model or span.model or ""):
+        return ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return None

@@ -64,6 +64,8 @@ class RespanConfig(PresetConfig):
 def respan(parcel: Parcel, to: Attributes) -> None:
     """Write what Respan has names of its own for, and messages and tokens by the names that it is documented to read."""
     span = parcel.span
+    # It takes what begins so for a message; the prompt's name is among the metadata.
+    to.leave_out("gen_ai.prompt.name", "gen_ai.prompt.version")
     kind = log_type_of(span)
     to.text("respan.entity.log_type", kind)
     to.text("llm.request.type", {"response": "chat", "generation": "completion"}.get(kind, kind))

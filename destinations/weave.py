@@ -63,6 +63,8 @@ def _authorization(api_key: SecretStr) -> str:
 def weave(parcel: Parcel, to: Attributes) -> None:
     """Write what Weave has names of its own for; messages and tokens it reads in the conventions' terms."""
     span = parcel.span
+    # It takes what begins so for the input, before the messages; the prompt's name is among the attributes.
+    to.leave_out("gen_ai.prompt.name", "gen_ai.prompt.version")
     to.text("weave.span.kind", "llm" if is_generation(span) or span.usage is not None else "task")
     to.text("gen_ai.system", provider_of(span, parcel.server))
     to.text("llm.provider", provider_of(span, parcel.server))

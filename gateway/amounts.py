@@ -6,6 +6,9 @@ from gateway.hold import SLICE_TOKENS, Holding, PastCost
 from gateway.refusals import not_bounded
 from pricing.bounds import Bound
 
+# Above every limit; a request may ask for more than counters can count.
+MOST_HELD = 2**56
+
 
 def refusal_of_unbounded(holding: Holding) -> GatewayError | None:
     """Return why a call is refused whose cost nothing bounds, where a budget lets no such call pass."""
@@ -24,6 +27,10 @@ def refusal_of_unbounded(holding: Holding) -> GatewayError | None:
 
 def amount_of(one: Applied, holding: Holding, past_cost: PastCost) -> int:
     """Return what to hold on one budget for one try, in the budget's unit."""
+    return min(_amount_of(one, holding, past_cost), MOST_HELD)
+
+
+def _amount_of(one: Applied, holding: Holding, past_cost: PastCost) -> int:
     budget, bound = one.budget, holding.bound
     if budget.unit == "requests":
         return 1

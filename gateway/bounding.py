@@ -12,7 +12,7 @@ from pricing.limits import limits_of
 FRESH_SECONDS = 60.0
 # A call that is sent now may be billed at the price that holds when it ends.
 AHEAD_SECONDS = 600.0
-MOST_KNOWN = 1024
+MOST_KNOWN, LONGEST_KNOWN = 1024, 512
 # The most that a simulated model can be asked to say, in tokens; what it echoes is not longer than that either.
 MOST_SIMULATED = 100_000
 NANOSECONDS = 10**9
@@ -55,9 +55,12 @@ class Bounding:
         name = (upstream.name, model, key.id, profile_of(requested))
         known = self._known.get(name)
         if known is None or now >= known.until:
+            known = self._looked_up(requested, upstream, model, key, now)
+            if len(model) > LONGEST_KNOWN:
+                return known
             if len(self._known) >= MOST_KNOWN:
                 self._known = {}
-            known = self._known[name] = self._looked_up(requested, upstream, model, key, now)
+            self._known[name] = known
         return known
 
     def _looked_up(self, requested: Requested, upstream: Upstream, model: str, key: ApiKey, now: float) -> _Known:

@@ -7,23 +7,27 @@ credential goes to no other provider than the one it was meant for.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from domain.decisions import Decision
-from domain.errors import DeniedByRoute, InvalidRequest
+from domain.errors import DeniedByRoute
 from domain.exchange import Attempt, Labels
-from domain.keys import ApiKey
 from domain.routes import Aim, Mirror, Retries, RouteRule
 from domain.upstreams import Timeouts, Upstream
+from gateway.heads import without_secrets
 from gateway.outgoing import Credential
-from gateway.plans import Plan, credentials_at, own_credentials, without_our_key
+from gateway.plans import Plan, credentials_at, no_api_key, own_credentials, without_our_key
 from gateway.routes import Routes, Target, moved
 from gateway.shaping import Admitted, form_model, is_modelless
-from gateway.strategies import FirstBytes, cheapest_order, least_busy_order, share_of, split_order, sticky_value
+from gateway.strategies import FirstBytes, cheapest_order, least_busy_order, split_order, sticky_value
 from gateway.upstreams import Upstreams
 from routing.routes import LONGEST_WHY, CompiledRoute, Known, RouteRules, bounded
+from routing.sampling import share_of
+
+if TYPE_CHECKING:
+    from gateway.hold import Asking
 
 LONGEST_TEXT = 2_048
 DIALECTS = {"openai": "OpenAI's API", "anthropic": "Anthropic's API", "gemini": "Gemini's API"}
@@ -32,19 +36,7 @@ DIALECTS = {"openai": "OpenAI's API", "anthropic": "Anthropic's API", "gemini": 
 class Quoting(Protocol):
     """Knows what a call costs at an upstream (`gateway.quoting.Quotes`)."""
 
-    def quote(  # noqa: PLR0913 - as there
-        self,
-        *,
-        upstream: Upstream,
-        model: str | None,
-        path: bytes,
-        method: bytes,
-        body: bytes,
-        whole: bool,
-        length: int | None,
-        key: ApiKey,
-        now: float,
-    ) -> int | None:
+    def quote(self, asking: "Asking", now: float) -> int | None:
         """Return the price in nano-USD; None where it is not known."""
 
 
@@ -71,7 +63,6 @@ class Sending:
     method: bytes
     whole: bool
     length: int | None
-    targets: Sequence[Target]
 
 
 @dataclass(slots=True)
@@ -98,6 +89,11 @@ class Choice:
     measured: bool = False
     mirror: Mirror | None = None
     copies: Sequence[Target] = ()
+
+    def not_copied(self, mirror: Mirror, why: str) -> tuple[Decision, ...]:
+        """Return the decisions where the copy that was chosen is not sent after all."""
+        *others, last = self.decisions
+        return *others, replace(last, why=f"{last.why.removesuffix(_copied(mirror))}{_not_copied(mirror, why)}"[:LONGEST_WHY])
 
 
 @dataclass(slots=True)
@@ -140,24 +136,26 @@ class Choosing:
         verdict = self._rules.verdict(known, lambda route: self._unusable(route, sending))
         route = verdict.route
         if route is None:
-            return Choice(sending.targets, bounded(verdict.decisions))
+            return Choice(self._upstreams.in_turn(sending.call.plan.targets), bounded(verdict.decisions))
         rule = route.rule
         if rule.deny is not None:
             why = f"refuses the call: {rule.deny}"
             return Choice((), bounded([*verdict.decisions, _matched(rule, why)]), rule)
         aims = self._aims(route, sending)
         ordered, why = self._ordered(rule, aims.usable, sending)
-        choice = Choice(self._flattened(ordered), rule=rule, retries=rule.retries, measured=rule.strategy == "fastest")
+        turns: dict[str, int] = {}
+        choice = Choice(self._flattened(ordered, turns), rule=rule, retries=rule.retries, measured=rule.strategy == "fastest")
         told = [why, *aims.not_usable, *self._left_out(choice.targets)]
         if rule.mirror is not None:
-            told.append(self._mirrored(rule.mirror, sending, choice))
+            told.append(self._mirrored(rule.mirror, sending, choice, turns))
         choice.decisions = bounded([*verdict.decisions, _matched(rule, "; ".join(told))])
         return choice
 
-    def note(self, attempt: Attempt, *, stream: bool | None) -> None:
-        """Know how long the first byte of an answer took."""
+    def note(self, attempt: Attempt, asked: str | None, *, stream: bool | None) -> None:
+        """Know how long the first byte of an answer took; `asked` is the model that was asked for, as the upstream names it if no route says otherwise."""
         if attempt.first_byte_us is not None and attempt.status is not None and attempt.status < 400:  # noqa: PLR2004 - HTTP's own line
-            self._first_bytes.note(attempt.upstream, attempt.model, stream=stream is True, seconds=attempt.first_byte_us / 1e6)
+            model = _cut(attempt.model or asked)
+            self._first_bytes.note(attempt.upstream, model, stream=stream is True, seconds=attempt.first_byte_us / 1e6)
 
     # Which upstreams can serve a call
 
@@ -203,7 +201,9 @@ class Choosing:
             found.not_usable.append(f"{aim.text} has no API key")
         else:
             route = moved(plan.route, sending.call.head.place, upstream, model if renamed == "there" else None)
-            if sending.call.head.ours_in_query:
+            if credentials[0].alone:
+                route.path = without_secrets(route.path)
+            elif sending.call.head.ours_in_query:
                 route.path = without_our_key(route.path)
             timeouts = _timeouts(rule, upstream)
             found.usable.append(Aimed(aim, [Target(upstream, one, route, timeouts) for one in credentials]))
@@ -226,7 +226,7 @@ class Choosing:
                 value, by = sticky_value(rule.sticky, sending.labels, sending.call.plan.identity.key.name, sending.id)
                 return split_order(rule.name, value, [one.aim for one in aims]), f"split by {by}"
             case "fastest":
-                return self._by_time(aims, stream=sending.call.asked.stream is True)
+                return self._by_time(aims, sending.call)
             case "cheapest":
                 costs = [self._quote(one.targets[0], sending) for one in aims]
                 return cheapest_order(costs), f"cheapest first ({_listed(aims, [_usd(cost) for cost in costs])})"
@@ -235,8 +235,9 @@ class Choosing:
                 return least_busy_order(running), f"least busy first ({_listed(aims, [f'{count} running' for count in running])})"
         return range(len(aims)), "in this order"
 
-    def _by_time(self, aims: list[Aimed], *, stream: bool) -> tuple[Sequence[int], str]:
-        times = [self._first_bytes.of(one.upstream.name, one.targets[0].model, stream=stream) for one in aims]
+    def _by_time(self, aims: list[Aimed], call: Admitted) -> tuple[Sequence[int], str]:
+        asked, stream = call.plan.route.model, call.streams is True
+        times = [self._first_bytes.of(one.upstream.name, _cut(one.targets[0].model or asked), stream=stream) for one in aims]
         order, explores = self._first_bytes.order(times)
         told = _listed(aims, ["not measured" if time is None else f"{time * 1000:.0f} ms" for time in times])
         return order, f"{'another one than the fastest first, to measure it' if explores else 'fastest first'} ({told})"
@@ -244,22 +245,26 @@ class Choosing:
     def _quote(self, target: Target, sending: Sending) -> int | None:
         if self._quotes is None or target.route is None:
             return None
-        call = sending.call
-        return self._quotes.quote(
-            upstream=target.upstream,
-            model=target.route.model or form_model(call.body),
-            path=target.route.path,
-            method=sending.method,
-            body=call.body,
-            whole=sending.whole,
-            length=sending.length,
-            key=call.plan.identity.key,
-            now=sending.at / 1e9,
-        )
+        from gateway.hold import Asking  # noqa: PLC0415 - routes that ask for no price never load it
 
-    def _flattened(self, aims: Sequence[Aimed]) -> Sequence[Target]:
+        call = sending.call
+        asking = Asking(
+            sending.id,
+            call.plan.identity.key,
+            sending.labels,
+            target.upstream,
+            target.route.model or form_model(call.body),
+            sending.method,
+            target.route.path,
+            call.body,
+            sending.whole,
+            sending.length,
+        )
+        return self._quotes.quote(asking, sending.at / 1e9)
+
+    def _flattened(self, aims: Sequence[Aimed], turns: dict[str, int]) -> Sequence[Target]:
         """Return all targets: those of each upstream together, its credentials in turn, and what is left out last."""
-        turned = [target for one in aims for target in self._upstreams.in_turn(one.targets)]
+        turned = [target for one in aims for target in self._upstreams.in_turn(one.targets, turns)]
         return self._upstreams.well_first(turned)
 
     def _left_out(self, targets: Sequence[Target]) -> list[str]:
@@ -271,14 +276,14 @@ class Choosing:
 
     # Copies
 
-    def _mirrored(self, mirror: Mirror, sending: Sending, choice: Choice) -> str:
+    def _mirrored(self, mirror: Mirror, sending: Sending, choice: Choice, turns: dict[str, int]) -> str:
         """Choose where a copy goes, if one does; return what the decision says of it."""
         call = sending.call
         if mirror.share < 1 and share_of(mirror.key, sending.id) >= mirror.share:
-            return f"no copy to {mirror.to.text}: not in the share of {mirror.share:g}"
+            return _not_copied(mirror, f"not in the share of {mirror.share:g}")
         why = self._why_no_copy(sending.method, call.plan.path, call.body, whole=sending.whole)
         if why is not None:
-            return f"no copy to {mirror.to.text}: {why}"
+            return _not_copied(mirror, why)
         found, upstream = _Aims(), self._routes.upstreams[mirror.to.upstream]
         # The operator's own, whatever the caller brought.
         self._add(
@@ -286,8 +291,8 @@ class Choosing:
         )
         if not found.usable:
             return f"no copy: {found.not_usable[0]}"
-        choice.mirror, choice.copies = mirror, self._flattened(found.usable)
-        return f"a copy goes to {mirror.to.text}"
+        choice.mirror, choice.copies = mirror, self._flattened(found.usable, turns)
+        return _copied(mirror)
 
 
 def refused(choice: Choice, sending: Sending) -> None:
@@ -301,35 +306,35 @@ def refused(choice: Choice, sending: Sending) -> None:
     if choice.rule is not None and choice.rule.deny is not None:
         raise DeniedByRoute(choice.rule.deny)
     if not choice.targets:
-        name = sending.call.plan.route.upstream.name
-        raise InvalidRequest(
-            f"Upstream {name!r} has no API key. Set it where the gateway runs: "
-            f"`{name.upper()}_API_KEY`, or `api_key` in `[upstreams.{name}]`."
-        )
+        raise no_api_key(sending.call.plan.route.upstream)
 
 
 def _known(sending: Sending) -> Known:
     call = sending.call
     plan, asked = call.plan, call.asked
     route, (method, path, upstream, dialect, _, key, project) = plan.route, plan.opening
-    model = route.model
     return Known(
-        model if model is None or len(model) <= LONGEST_TEXT else model[:LONGEST_TEXT],
+        _cut(route.model),
         upstream,
         call.head.place.upstream is not None or route.renamed,
         dialect,
         method,
-        path if len(path) <= LONGEST_TEXT else path[:LONGEST_TEXT],
+        path[:LONGEST_TEXT],
         key,
         project,
         sending.labels,
         sending.at,
-        asked.stream,
+        call.streams,
         asked.max_tokens,
         asked.choices,
-        asked.service_tier,
+        _cut(asked.service_tier),
         len(call.body) if sending.whole else sending.length,
     )
+
+
+def _cut(text: str | None) -> str | None:
+    """Return a text that may be remembered: callers may write what they like."""
+    return None if text is None else text[:LONGEST_TEXT]
 
 
 def _speaks(upstream: Upstream, plan: Plan) -> bool:
@@ -356,6 +361,14 @@ def _timeouts(rule: RouteRule, upstream: Upstream) -> Timeouts | None:
         usual.first_byte if own.first_byte is None else own.first_byte,
         usual.idle if own.idle is None else own.idle,
     )
+
+
+def _copied(mirror: Mirror) -> str:
+    return f"a copy goes to {mirror.to.text}"
+
+
+def _not_copied(mirror: Mirror, why: str) -> str:
+    return f"no copy to {mirror.to.text}: {why}"
 
 
 def _matched(rule: RouteRule, why: str) -> Decision:

@@ -86,6 +86,7 @@ _NEVER_FOR_ONE_HOP = _PLAIN_CONNECTION | {b"content-length", b"transfer-encoding
 _NEVER_LISTED = frozenset({"host", "length", "coding"})
 _SECRET_PARTS = ("authorization", "cookie", "api-key", "apikey", "secret", "password", "credential", "faregate-key", "-auth")
 _SECRET_NAMES = frozenset({"sec-websocket-protocol"})
+_PERSONAL = frozenset({b"openai-organization", b"openai-project"})
 _ADDRESSES = frozenset({"location", "content-location", "operation-location"})
 _NO_SECRETS = frozenset({"idempotency-key", "sec-websocket-key", "x-idempotency-key"})
 _SECRET_ENDS = ("-token", "-key")
@@ -260,12 +261,26 @@ def hidden_query(path: bytes) -> str:
     before, separator, query = path.decode("latin-1").partition("?")
     if not separator:
         return before
-    kept = []
-    for part in query.split("&"):
-        name, equals, _ = part.partition("=")
-        secret = any(word in unquote(name).lower() for word in _SECRET_QUERY)
-        kept.append(f"{name}={HIDDEN}" if equals and secret else part)
+    kept = [f"{part.partition('=')[0]}={HIDDEN}" if _is_secret_parameter(part) else part for part in query.split("&")]
     return f"{before}?{'&'.join(kept)}"
+
+
+def without_secrets(path: bytes) -> bytes:
+    """Return a path for somebody who may not see what its caller brought for another: without the credentials in its query."""
+    before, _, query = path.partition(b"?")
+    kept = b"&".join(part for part in query.split(b"&") if not _is_secret_parameter(part.decode("latin-1")))
+    return before + b"?" + kept if kept else before
+
+
+def _is_secret_parameter(part: str) -> bool:
+    name, equals, _ = part.partition("=")
+    return bool(equals) and any(word in unquote(name).lower() for word in _SECRET_QUERY)
+
+
+def is_personal(name: bytes) -> bool:
+    """Return whether a header says who a caller is to one provider, and is none of another's business."""
+    lower = name.lower()
+    return lower in _PERSONAL or (lower not in _READ and _recorded_name(name)[1])
 
 
 def recorded(headers: Iterable[Header]) -> Headers:

@@ -15,6 +15,7 @@ from gateway.engine import Header
 from gateway.pace import Permit
 from gateway.peek import Edit
 from gateway.refusals import CLAMPED, REMAINING, WARNING, remaining_text, warning_text
+from gateway.second_look import requested
 from pricing.bounds import ATTO_PER_NANO, Bound, Requested
 
 SLICE_TOKENS = 1000
@@ -47,6 +48,25 @@ class Asking:
     def priced(self) -> str | None:
         """The model whose price counts."""
         return self.sent_as or self.model
+
+
+def requested_by(asking: Asking) -> Requested:
+    """Return what of a request decides its price at its upstream.
+
+    Raises:
+        InvalidRequest: what it asks for can be read in two ways.
+
+    """
+    return requested(
+        method=asking.method,
+        path=asking.path,
+        body=asking.body,
+        whole=asking.whole,
+        length=asking.length,
+        upstream=asking.upstream.name,
+        model=asking.priced,
+        websocket=asking.websocket,
+    )
 
 
 @dataclass(slots=True)

@@ -20,15 +20,10 @@ from gateway.bounding import Bounding
 from gateway.budgets import Applied, Budgets
 from gateway.clamping import clamp_edit, least_output
 from gateway.emergency import Emergency
-from gateway.hold import SLICE_TOKENS, Asking, Holding, PastCost
+from gateway.hold import SLICE_TOKENS, Asking, Holding, PastCost, requested_by
 from gateway.pace import Pace, Permit
 from gateway.peek import edited
-from gateway.refusals import (
-    refusal,
-    too_dear,
-    unavailable,
-)
-from gateway.second_look import requested
+from gateway.refusals import refusal, too_dear, unavailable
 from pricing.book import PriceBook
 from pricing.bounds import Bound, Requested
 
@@ -119,7 +114,7 @@ class Holdings:
         """
         now = self._clock()
         applied = self._budgets.applied(self._budgets.of_key(asking.key), _subject(asking), now)
-        wanted = _requested(asking)
+        wanted = requested_by(asking)
         bound = self._bounding.bound(wanted, asking.upstream, asking.priced, asking.key, now)
         holding = Holding(asking.id, asking.key, wanted, bound, asking.model, applied, stream=asking.stream, asking=asking)
         if asking.key.limits is not None:
@@ -394,19 +389,6 @@ def _subject(asking: Asking) -> Subject:
     return Subject(key.name, key.project, labels.customer, labels.tags, asking.model, asking.upstream.name)
 
 
-def _requested(asking: Asking) -> Requested:
-    return requested(
-        method=asking.method,
-        path=asking.path,
-        body=asking.body,
-        whole=asking.whole,
-        length=asking.length,
-        upstream=asking.upstream.name,
-        model=asking.priced,
-        websocket=asking.websocket,
-    )
-
-
 def _requested_at(holding: Holding, upstream: Upstream, model: str | None, path: bytes | None) -> Requested:
     """Return what of a request decides its price at another upstream: one may pass over a limit of output that the other keeps to."""
     asking = holding.asking
@@ -418,7 +400,7 @@ def _requested_at(holding: Holding, upstream: Upstream, model: str | None, path:
     if known is None:
         body = edited(asking.body, holding.edits)
         there = replace(asking, upstream=upstream, sent_as=model, path=path or asking.path, body=body)
-        known = holding.wanted[upstream.name, model] = _requested(there)
+        known = holding.wanted[upstream.name, model] = requested_by(there)
     return known
 
 

@@ -99,12 +99,21 @@ class Mirroring:
             return "it is no call of a model"
         if not whole or len(body) > self._most_bytes:
             return "its body is too long to keep"
+        return self._no_room(body)
+
+    def _no_room(self, body: bytes) -> str | None:
         if len(self._running) >= MOST_AT_ONCE or self._bytes + len(body) > MOST_BYTES:
             return "too many copies are on their way"
         return None
 
-    def begin(self, call: Admitted, mirror: Mirror, targets: Sequence[Target], record: Recording, method: bytes) -> None:
-        """Send a copy of the call of `record` to the first of `targets` that takes it, as soon as the loop is free."""
+    def begin(self, call: Admitted, mirror: Mirror, targets: Sequence[Target], record: Recording, method: bytes) -> str | None:
+        """Send a copy of the call of `record` to the first of `targets` that takes it, as soon as the loop is free; or return why not.
+
+        There was room when its route was chosen, but others may have taken it while the call waited for its budget.
+        """
+        why = self._no_room(call.body)
+        if why is not None:
+            return why
         copy = _copy(call, record.opening.labels, mirror, targets, record.id)
         length = None if call.head.coded else b"%d" % len(call.body)
         caller = Nobody(method, call.head, length, call.body, self._loop)
@@ -112,6 +121,7 @@ class Mirroring:
         task: asyncio.Task[object] = self._loop.create_task(self._send(caller, copy))
         self._running.add(task)
         task.add_done_callback(lambda task: self._ended(task, len(call.body)))
+        return None
 
     def _ended(self, task: "asyncio.Task[object]", size: int) -> None:
         self._running.discard(task)

@@ -25,8 +25,6 @@ from dashboard.budget_book import BudgetBook
 from dashboard.budget_json import Budgets
 from dashboard.keyring import KeyRing, KeysInUse
 from dashboard.live import Live
-from dashboard.price_shelf import PriceShelf
-from dashboard.prices import PriceDesk
 from dashboard.projects import project_names
 from dashboard.store_watch import StoreWatch
 from domain.errors import StoreUnavailable
@@ -34,6 +32,7 @@ from domain.spans import Content, Span
 from gateway.calm import calm_garbage_collection
 from gateway.chores import Chore
 from gateway.commands.version import version
+from gateway.costing import Costing
 from gateway.delivering import Delivering
 from gateway.office_metrics import OfficeCounters
 from pricing.tokens.counter import TokenCounter
@@ -41,24 +40,15 @@ from pricing.tokens.encodings import Encodings
 from recorder.budget_warnings import Warner
 from recorder.estimating import Estimator
 from recorder.interpret import call_of
-from recorder.past_costs import PastCosts
-from recorder.price_audit import Auditor
-from recorder.price_refresh import PriceRefresh
-from recorder.pricing import Pricer
 from recorder.recorder import Policy, Recorder
-from recorder.repriced_budgets import differences
-from recorder.repricing import Repricer
 from recorder.settling import Settling
-from recorder.spans import SIMULATED, record_of
-from storage.adjustments import AdjustmentStore
+from recorder.spans import record_of
 from storage.budgets import BudgetStore
 from storage.database import open_database
 from storage.folder import DataFolder
 from storage.journal import JournalInUse, JournalReader
 from storage.keys import KeyStore
 from storage.ledger import open_settling_ledger
-from storage.past_costs import save_past_costs
-from storage.prices import PriceStore
 from storage.sessions import SessionStore
 from storage.spans import SpanStore
 from storage.spending import Spending
@@ -67,7 +57,6 @@ from storage.usage import UsageStore
 log = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 3.0
-USED_LATELY = 30 * 86_400.0
 WAKE_SECONDS = 0.1
 LOCK_SECONDS, LOCK_PAUSE = 10.0, 0.1
 STOP_SECONDS = 20.0
@@ -95,36 +84,20 @@ class Office:
             lines=settings.budget_places(places or {}),
         )
         self.journal = _journal(self.folder.journal)
-        self._policy = Policy(
-            settings.capture,
-            float(settings.record.keep_content),
-            float(settings.record.keep_spans),
-            settings.redaction.value(),
-            settings.redaction.key_bytes(self.folder.pepper()),
-        )
+        self._policy = _policy(settings, self.folder)
         self._encodings = Encodings()
         counter = TokenCounter(self._encodings)
-        interpret = Estimator(counter).interpret
-        self.shelf = PriceShelf(PriceStore(self.database), settings.price_values(), self.folder.path)
-        self.hosts = {name: f"{one.host}{one.base_path}" for name, one in settings.upstream_values().items()}
-        self.pricer = Pricer(lambda: self.shelf.book, self.hosts)
-        self.delivering = Delivering(settings, self.database, self.spans, self.folder, pricer=self.pricer, places=places or {})
-        self._counters = OfficeCounters(self.folder.run, self.delivering.samples)
-        self.price_refresh = PriceRefresh(
-            settings.price_refresh.url,
-            data=self.folder.path,
-            snapshots=self.shelf.snapshots,
-            book=lambda: self.shelf.book,
-            used=self._used_models,
-            publish=self.shelf.publish,
+        self.costing = Costing(settings, self.database, self.folder, budgets=lambda: self.budgets.by_id().values())
+        self.delivering = Delivering(
+            settings, self.database, self.spans, self.folder, pricer=self.costing.pricer, places=places or {}
         )
-        self._refresh_every = float(settings.price_refresh.every) if settings.price_refresh.url else None
+        self._counters = OfficeCounters(self.folder.run, self.delivering.samples)
         self.recorder = Recorder(
             self.journal,
             self.spans,
             self._policy,
-            interpret=interpret,
-            price=self.pricer.of_call,
+            interpret=Estimator(counter).interpret,
+            price=self.costing.pricer.of_call,
             rules=self.delivering.rules,
             pack=self.spans.packed,
             told=self._recorded,
@@ -139,10 +112,21 @@ class Office:
             caught_up=lambda: self.recorder.progress.caught_up,
             told=Warner(self.budgets.by_id, self.budgets.store, tell=self.delivering.tell).told,
         )
-        usage = UsageStore(self.database)
-        projects = sorted({"default", *settings.projects})
         self.live = Live(self.spans, self.journal.running, self.budgets.store)
-        self.app: ASGIApp = make_app(
+        self.app = self._admin_app(sorted({"default", *settings.projects}), admin_token, counter)
+        self._started_at = time.time()
+        self._threads = [
+            threading.Thread(target=self._record, name="recorder", daemon=True),
+            threading.Thread(target=self._keep_keys, name="keys", daemon=True),
+            threading.Thread(target=self._settle, name="settling", daemon=True),
+            threading.Thread(target=self._keep_prices_fresh, name="price-refresh", daemon=True),
+            threading.Thread(target=self._deliver, name="delivering", daemon=True),
+        ]
+
+    def _admin_app(self, projects: Sequence[str], admin_token: str, counter: TokenCounter) -> ASGIApp:
+        """Return the admin API and its pages over all these parts."""
+        usage = UsageStore(self.database)
+        return make_app(
             Parts(
                 self.spans,
                 self.ring,
@@ -155,21 +139,11 @@ class Office:
                 usage=usage,
                 budgets=self._budgets_shown(usage, projects),
                 projects=projects,
-                prices=self._price_desk(),
+                prices=self.costing.desk,
                 destinations=self.delivering.desk,
                 rules=self.delivering.rule_desk,
             )
         )
-        self._past_costs = PastCosts()
-        self._past_costs_at = 0.0
-        self._started_at = time.time()
-        self._threads = [
-            threading.Thread(target=self._record, name="recorder", daemon=True),
-            threading.Thread(target=self._keep_keys, name="keys", daemon=True),
-            threading.Thread(target=self._settle, name="settling", daemon=True),
-            threading.Thread(target=self._refresh_prices, name="price-refresh", daemon=True),
-            threading.Thread(target=self._deliver, name="delivering", daemon=True),
-        ]
 
     def start(self) -> None:
         """Start the threads."""
@@ -226,38 +200,10 @@ class Office:
                 exchange,
                 call_of(exchange),
                 capture=policy.capture,
-                price=self.pricer.of_call,
+                price=self.costing.pricer.of_call,
                 redaction=policy.redaction,
                 key=policy.redaction_key,
             )
-
-    def _price_desk(self) -> PriceDesk:
-        """Return what the admin API works on prices with."""
-        adjustments = AdjustmentStore(self.database, lambda changed: differences(changed, self.budgets.by_id().values()))
-        return PriceDesk(
-            self.shelf,
-            adjustments,
-            Repricer(adjustments, self.pricer.of_span),
-            Auditor(adjustments, self.pricer.of_span),
-            {name: host for name, host in self.hosts.items() if name != SIMULATED},
-            self.price_refresh.refresh,
-        )
-
-    def _used_models(self) -> list[tuple[str, str | None, str]]:
-        """Return upstream, host and model of what was called lately."""
-        since = int((time.time() - USED_LATELY) * 10**9)
-        return [(upstream, self.hosts.get(upstream), model) for upstream, model in self.shelf.store.used(since)]
-
-    def _refresh_prices(self) -> None:
-        """Fetch the price list now and then; the first time once the store is there and the list in force is old enough."""
-        every = self._refresh_every
-        seconds = WAKE_SECONDS
-        while every is not None and self.watch.wait(seconds):
-            if self.watch.ready.is_set():
-                seconds = self.shelf.snapshots.due_in(every, time.time())
-                if seconds <= 0:
-                    self.price_refresh.when_due()
-                    seconds = every
 
     def _budgets_shown(self, usage: UsageStore, projects: Sequence[str]) -> Budgets:
         """Return what the admin API shows budgets from."""
@@ -272,23 +218,14 @@ class Office:
 
     def _recorded(self, spans: Sequence[Span]) -> None:
         self._keys_in_use.see(spans)
-        self._past_costs.note(spans)
-        self._publish_past_costs()
+        self.costing.recorded(spans)
         self.live.wake_from_thread()
 
     def _owing(self) -> None:
         self.settling.wake()
 
-    def _publish_past_costs(self) -> None:
-        """Tell the gate now and then what calls cost lately. In the recorder's thread, as what is noted."""
-        now = time.monotonic()
-        if not self._past_costs.changed or now < self._past_costs_at:
-            return
-        self._past_costs_at = now + PUBLISH_SECONDS
-        try:
-            save_past_costs(self.folder.past_costs, self._past_costs.known())
-        except OSError as error:
-            log.warning("What calls cost lately could not be written for the gate: %s", error.strerror)
+    def _keep_prices_fresh(self) -> None:
+        self.costing.keep_fresh(self.watch)
 
     def _record(self) -> None:
         if self.watch.bring_up():
@@ -313,11 +250,11 @@ class Office:
         """Keep the gate's key file as the settings and the store have it, whoever changed the store, and note which keys are used."""
         Chore("writing the keys for the gate", self.ring.publish_without_store).do()
         Chore("writing the budgets for the gate", self.budgets.publish_without_store).do()
-        Chore("writing the prices for the gate", self.shelf.publish_without_store).do()
+        Chore("writing the prices for the gate", self.costing.shelf.publish_without_store).do()
         chores = (
             Chore("writing the keys for the gate", lambda: _if_there(self.ring.publish)),
             Chore("writing the budgets for the gate", lambda: _if_there(self.budgets.publish)),
-            Chore("writing the prices for the gate", lambda: _if_there(self.shelf.publish)),
+            Chore("writing the prices for the gate", lambda: _if_there(self.costing.shelf.publish)),
             Chore("noting which keys are used", lambda: _if_there(self._keys_in_use.note)),
             Chore("dropping tokenizers that nobody needs", self._encodings.drop_unused),
             Chore("giving up what is owed to destinations that are gone", lambda: _if_there(self.delivering.give_up_removed)),
@@ -390,6 +327,17 @@ async def _serve(office: Office, sockets: list[socket.socket]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     await server.serve(sockets)
+
+
+def _policy(settings: Settings, folder: DataFolder) -> Policy:
+    """Return what is kept of calls, and how long."""
+    return Policy(
+        settings.capture,
+        float(settings.record.keep_content),
+        float(settings.record.keep_spans),
+        settings.redaction.value(),
+        settings.redaction.key_bytes(folder.pepper()),
+    )
 
 
 def _journal(root: Path) -> JournalReader:

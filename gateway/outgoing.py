@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from domain.upstreams import Upstream
-from gateway.heads import Kind, RequestHead, is_ours
+from gateway.heads import Kind, RequestHead, is_ours, is_personal
 
 MOST_OUTGOING = 8
-_PERSONAL = frozenset({b"cookie", b"openai-organization", b"openai-project"})
 _AUTH_HEADER = {"bearer": b"authorization", "x-api-key": b"x-api-key", "x-goog-api-key": b"x-goog-api-key", "api-key": b"api-key"}
 
 
@@ -92,7 +91,7 @@ def _with_credential(
     for kind, name, value in passing:
         lower = name.lower() if kind == "credential" else b""
         if kind != "credential":
-            if not (credential.alone and name.lower() in _PERSONAL):
+            if not (credential.alone and is_personal(name)):
                 yield kind, name, value
         elif as_it_is:
             # The simulated upstream asks for none; our own keys go to nobody.

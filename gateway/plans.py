@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from domain.errors import InvalidRequest
 from domain.exchange import Capture, Dialect, Labels
 from domain.upstreams import Upstream
 from gateway.heads import RequestHead, is_our_key_parameter
@@ -87,6 +88,15 @@ def own_credentials(upstream: Upstream, where: bytes | None, *, alone: bool) -> 
     if not upstream.credentials:
         return [] if upstream.needs_key else [Credential("none", None, where, alone)]
     return [Credential(str(number), secret, where, alone) for number, secret in enumerate(upstream.credentials, 1)]
+
+
+def no_api_key(upstream: Upstream) -> InvalidRequest:
+    """Return what to tell a caller where `upstream` wants a credential and has none."""
+    name = upstream.name
+    return InvalidRequest(
+        f"Upstream {name!r} has no API key. Set it where the gateway runs: "
+        f"`{name.upper()}_API_KEY`, or `api_key` in `[upstreams.{name}]`."
+    )
 
 
 def without_our_key(path: bytes) -> bytes:

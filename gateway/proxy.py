@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from domain.errors import Draining, GatewayError, InvalidRequest, JournalFull
+from domain.errors import Draining, GatewayError, JournalFull
 from domain.exchange import Capture, Dialect, Ending, OwnError
 from domain.ids import new_id
 from domain.upstreams import Upstream
@@ -26,7 +26,7 @@ from gateway.heads import RequestHead, answer_headers
 from gateway.identity import Identity, Keys
 from gateway.limits import Limits
 from gateway.peek import UNKNOWN, Asked, Edit, asked_in, removal_edit, usage_edit
-from gateway.plans import Plan, planned
+from gateway.plans import Plan, no_api_key, planned
 from gateway.recording import Recording, RecordingRules
 from gateway.relay import Relay
 from gateway.routes import Route, Routes, Target, dialect_at
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 FIRST_PART = 64 * 1024
 MOST_PLANS = 8
+# No model has a longer name; what a caller writes there instead is not remembered.
+LONGEST_PLANNED = 512
 _NO_BODY = frozenset({204, 304})
 
 
@@ -171,9 +173,10 @@ class Proxy:
         if plan is not None and plan.identity is identity and plan.routes is self.routes:
             return plan  # type: ignore[no-any-return]
         plan = planned(self.routes, head, identity, model, method=method, capture=self._capture)
-        if len(head.plans) >= MOST_PLANS:
-            head.plans.clear()
-        head.plans[model, method] = plan
+        if model is None or len(model) <= LONGEST_PLANNED:
+            if len(head.plans) >= MOST_PLANS:
+                head.plans.clear()
+            head.plans[model, method] = plan
         return plan
 
     async def _held(self, caller: Caller) -> bytes:
@@ -219,8 +222,7 @@ class Proxy:
             body=call.body,
             whole=caller.body.complete,
             length=None if caller.length is None else int(caller.length),
-            # Gemini says it in the path, the others in the body.
-            stream=call.asked.stream or b":streamGenerateContent" in plan.path,
+            stream=call.streams,
             websocket=caller.upgrade,
             sent_as=target.model,
         )
@@ -248,7 +250,6 @@ class Proxy:
             method=caller.method,
             whole=caller.body.complete and not caller.upgrade,
             length=None if caller.length is None else int(caller.length),
-            targets=self._upstreams.in_turn(call.plan.targets),
         )
         call.choice = choice = choosing.choose(sending)
         opening.decisions = choice.decisions
@@ -258,10 +259,12 @@ class Proxy:
 
     async def _send(self, call: Admitted, caller: Caller, record: Recording) -> tuple[Answer, Target]:
         """Send the call to one target after the other; for each but the first, what it may cost is held first."""
-        record.open()
         choice = call.choice
         if choice is not None and choice.mirror is not None and self.mirroring is not None:
-            self.mirroring.begin(call, choice.mirror, choice.copies, record, caller.method)
+            why = self.mirroring.begin(call, choice.mirror, choice.copies, record, caller.method)
+            if why is not None:
+                record.opening.decisions = choice.not_copied(choice.mirror, why)
+        record.open()
         holding, admission = call.holding, self._admission
         cover = None
         if holding is not None and admission is not None:
@@ -283,7 +286,7 @@ class Proxy:
             retries=None if choice is None else choice.retries,
         )
         if choice is not None and choice.measured and self._choosing is not None:
-            self._choosing.note(record.attempts[-1], stream=call.asked.stream)
+            self._choosing.note(record.attempts[-1], call.plan.route.model, stream=call.streams)
         return found
 
     def _asks_usage(self, asked: Asked, route: Route) -> bool:
@@ -302,11 +305,7 @@ class Proxy:
         """
         targets = plan.targets
         if not targets:
-            name = plan.route.upstream.name
-            raise InvalidRequest(
-                f"Upstream {name!r} has no API key. Set it where the gateway runs: "
-                f"`{name.upper()}_API_KEY`, or `api_key` in `[upstreams.{name}]`."
-            )
+            raise no_api_key(plan.route.upstream)
         return targets if len(targets) == 1 else self._upstreams.in_turn(targets)
 
     async def _asked_again(

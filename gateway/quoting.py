@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from domain.errors import GatewayError
-from domain.keys import ApiKey
-from domain.upstreams import Upstream
 from gateway.bounding import Bounding
+from gateway.hold import Asking, requested_by
 from gateway.prices import PricesInForce
-from gateway.second_look import requested
 
 # What an answer is taken to be long, in tokens, where the request does not bound it further.
 USUAL_OUTPUT = 1_000
@@ -29,25 +27,11 @@ class Quotes:
             self._book = book
             self._bounding.take(book)
 
-    def quote(  # noqa: PLR0913 - what a price depends on
-        self,
-        *,
-        upstream: Upstream,
-        model: str | None,
-        path: bytes,
-        method: bytes,
-        body: bytes,
-        whole: bool,
-        length: int | None,
-        key: ApiKey,
-        now: float,
-    ) -> int | None:
-        """Return what a call costs there, in nano-USD, if its answer is as long as answers are; None where that is not known."""
+    def quote(self, asking: Asking, now: float) -> int | None:
+        """Return what a call costs there, in nano-USD, if its answer is as long as answers are; None where that is not known. `now`: Unix seconds."""
         try:
-            wanted = requested(
-                method=method, path=path, body=body, whole=whole, length=length, upstream=upstream.name, model=model
-            )
+            wanted = requested_by(asking)
         except GatewayError:
             return None
-        bound = self._bounding.bound(wanted, upstream, model, key, now)
+        bound = self._bounding.bound(wanted, asking.upstream, asking.model, asking.key, now)
         return None if bound.unpriced or wanted.open_cost is not None else bound.slice_nano(USUAL_OUTPUT)

@@ -15,7 +15,7 @@ from gateway.outgoing import outgoing_head
 from gateway.peek import Asked, Edit, edited, model_edit
 from gateway.plans import Plan
 from gateway.recording import Recording
-from gateway.routes import Route, Target
+from gateway.routes import Route, Target, model_in
 from gateway.upstreams import Outgoing
 
 if TYPE_CHECKING:
@@ -43,22 +43,29 @@ class Admitted:
     targets: Sequence[Target] = ()
     choice: "Choice | None" = None
 
+    @property
+    def streams(self) -> bool | None:
+        """Whether a stream is asked for, in the body or by Gemini's path; None where the body cannot be read."""
+        if b":streamGenerateContent" in self.plan.path:
+            return True
+        return None if self.asked.fields is None else self.asked.stream is True
+
 
 def shaped(call: Admitted, caller: Caller, target: Target, record: Recording) -> Outgoing:
     """Return the request as it goes to `target`, and note what was changed in it."""
     head, body, moved = call.head, call.body, target.route
     route = call.plan.route if moved is None else moved
-    edits = call.edits
-    if route.renamed and route.model is not None:
-        edit = _rename(call, route)
-        edits = edits if edit is None else (*edits, edit)
+    edit = _rename(call, route) if route.renamed and route.model is not None else None
+    edits = call.edits if edit is None else (*call.edits, edit)
+    # Gemini and Azure have the model's name in the path.
+    renamed = edit is not None or (target.model is not None and model_in(route.path) == target.model)
     record.changes = ()
     if edits:
         body = edited(body, edits)
-        record.changes = _changes(call, renamed=len(edits) > len(call.edits))
+        record.changes = _changes(call, renamed=renamed)
         if call.holding is not None:
             record.changes += call.holding.changes
-    elif target.model is not None and route.path != call.plan.path:
+    elif renamed:
         record.changes = ("model",)
     before, after = outgoing_head(
         _without_browser_key(head, target) if head.ours_in_protocols else head,

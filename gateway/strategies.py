@@ -6,24 +6,19 @@ without asking another.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import log
 from random import Random
 
 from domain.exchange import Labels
 from domain.routes import Aim, Sticky
+from routing.sampling import share_of
 
 EXPLORED = 0.05
 # A time that is older than this is no longer believed; a smaller weight than this counts as none.
 STALE_SECONDS = 300.0
 NEWEST_COUNTS = 0.2
-_TWO_64 = 2.0**64
-
-
-def share_of(*parts: str) -> float:
-    """Return a number above 0 and below 1 that follows from `parts` alone, evenly spread."""
-    digest = blake2b("\0".join(parts).encode(errors="surrogatepass"), digest_size=8).digest()
-    return (int.from_bytes(digest, "big") + 0.5) / _TWO_64
+# Callers may name models.
+MOST_TIMES = 1_000
 
 
 def split_order(route: str, value: str, aims: Sequence[Aim]) -> list[int]:
@@ -34,7 +29,7 @@ def split_order(route: str, value: str, aims: Sequence[Aim]) -> list[int]:
 
     def score(place: int) -> float:
         aim = aims[place]
-        # The hash can be so near to 1 that its logarithm is 0.
+        # A share can be so near to 1 that its logarithm is 0.
         return aim.weight / max(-log(share_of(route, value, aim.text)), 1e-300)
 
     return sorted(range(len(aims)), key=score, reverse=True)
@@ -66,6 +61,8 @@ class FirstBytes:
         name, now = (upstream, model, stream), self._clock()
         known = self._known.get(name)
         if known is None or now - known.at > STALE_SECONDS:
+            if known is None and len(self._known) >= MOST_TIMES:
+                del self._known[min(self._known, key=lambda one: self._known[one].at)]
             self._known[name] = _Time(seconds, now)
         else:
             known.mean += NEWEST_COUNTS * (seconds - known.mean)

@@ -57,15 +57,24 @@ class Upstreams:
         self._random = random or Random()  # noqa: S311 - pauses are no secrets
         self._clock = clock
         self.breakers = Breakers(clock)
-        self._turn = 0
+        self._turns: dict[str, int] = {}
         self._without_usage: set[str] = set()
 
-    def in_turn(self, targets: list[Target]) -> Sequence[Target]:
-        """Return `targets` in the order in which to try them: in turn, those that failed lately last."""
+    def in_turn(self, targets: list[Target], turns: dict[str, int] | None = None) -> Sequence[Target]:
+        """Return the targets of one upstream in the order in which to try them: in turn, those that failed lately last.
+
+        `turns` remembers whose turn it is for one call: however often that asks, it takes one turn of an upstream, or the same one of two
+        credentials would be the first for ever.
+        """
         if len(targets) < 2:  # noqa: PLR2004
             return targets
-        self._turn += 1
-        start = self._turn % len(targets)
+        name = targets[0].upstream.name
+        turn = None if turns is None else turns.get(name)
+        if turn is None:
+            turn = self._turns[name] = self._turns.get(name, 0) + 1
+            if turns is not None:
+                turns[name] = turn
+        start = turn % len(targets)
         return self.well_first([*targets[start:], *targets[:start]])
 
     def well_first(self, targets: Sequence[Target]) -> Sequence[Target]:

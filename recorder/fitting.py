@@ -5,7 +5,7 @@ Nothing that was given is changed, and fitting what was fitted changes nothing m
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,9 +47,7 @@ def fitted(  # noqa: PLR0913 - the call, and what is to become of it
     strict = STRICT in profile or (mode != "full" and STRICT in policy.kinds)
     if mode == "full" and not profile:
         return span, content
-    wanted = kinds_of(profile) if mode == "full" else kinds_of(profile) | kinds_of(policy.kinds)
-    actions = tuple(sorted(policy.actions.items()))
-    redacting = redactor(wanted, actions, key, policy.regions)
+    redacting = _redactor(mode, profile, key, policy)
     if not _has_any(span, None if mode == "none" else content, redacting):
         if mode == "full" and not strict:
             return span, content
@@ -65,6 +63,26 @@ def fitted(  # noqa: PLR0913 - the call, and what is to become of it
     fit = _texts_redacted(replace(span, tool_calls=tools, labels=said), redacting, counts)
     state = span.content if content is None else "redacted" if counts or mode == "redacted" or strict else span.content
     return replace(fit, content=state, notes=_noted(span, counts, always=mode == "redacted")), masked
+
+
+def fitted_extra(
+    extra: Mapping[str, Any], *, mode: ContentMode, profile: Sequence[str], key: bytes = b"", policy: Redaction = STANDARD
+) -> dict[str, Any]:
+    """Return fields that rules set as a destination may have them: they are made of labels mostly, so what is found is hashed as it is there."""
+    if not extra or (mode == "full" and not profile):
+        return dict(extra)
+    fit: dict[str, Any] = _joinable(_redactor(mode, profile, key, policy), key).value(dict(extra), Counter())
+    return fit
+
+
+def _redactor(mode: ContentMode, profile: Sequence[str], key: bytes, policy: Redaction) -> Redactor:
+    wanted = kinds_of(profile) if mode == "full" else kinds_of(profile) | kinds_of(policy.kinds)
+    return redactor(wanted, tuple(sorted(policy.actions.items())), key, policy.regions)
+
+
+def _joinable(redacting: Redactor, key: bytes) -> Redactor:
+    """Return one that finds the same, and hashes it: what belongs together still does."""
+    return redactor(redacting.kinds, tuple((kind, "hash") for kind in KINDS), key, redacting.regions)
 
 
 def _noted(span: Span, counts: Counter[str], *, always: bool) -> tuple[str, ...]:
@@ -92,7 +110,7 @@ def _error(error: CallError | None, redacting: Redactor, counts: Counter[str]) -
 
 def _labels(labels: Labels, redacting: Redactor, key: bytes, counts: Counter[str], *, strict: bool) -> Labels:
     """Return labels with what was recognised in them hashed, so that calls that belong together still do."""
-    joinable = redactor(redacting.kinds, tuple((kind, "hash") for kind in KINDS), key, redacting.regions)
+    joinable = _joinable(redacting, key)
     said = {name: getattr(labels, name) for name in (*_LABELS, *_WHO)}
     changed: dict[str, Any] = {name: joinable.text(text, counts) for name, text in said.items() if text}
     if strict:

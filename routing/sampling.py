@@ -18,13 +18,14 @@ def unit_of(span: Span, by: SampleBy) -> str:
     return (span.labels.session or span.trace_id) if by == "session" else span.trace_id
 
 
-def share_of(salt: str, unit: str) -> float:
-    """Return where a unit stands between 0 and 1. Under another salt, it stands somewhere else, wherever it stood under this one.
+def share_of(*parts: str) -> float:
+    """Return where what has these names stands between 0 and 1, evenly spread; 0 itself is nobody's place.
 
+    Where one of them is another one, such as a rule's name, it stands somewhere else, wherever it stood before.
     A sample of `rate` is what stands below `rate`; so a larger sample holds all of a smaller one.
     """
-    text = f"{salt}\0{unit}".encode(errors="surrogatepass")
-    return int.from_bytes(blake2b(text, digest_size=_BYTES).digest(), "big") / _WHOLE
+    text = "\0".join(parts).encode(errors="surrogatepass")
+    return (int.from_bytes(blake2b(text, digest_size=_BYTES).digest(), "big") + 0.5) / _WHOLE
 
 
 def chosen(weights: Mapping[str, float], share: float) -> str:

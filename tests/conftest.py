@@ -8,6 +8,8 @@ from hypothesis import settings
 
 from tests.harness.upstream import ScriptedUpstream
 
+LONGEST = ("receivers", "whole", "cli", "sdk")
+
 # The same examples everywhere, and no time limits: what holds does not depend on how busy a machine is.
 settings.load_profile("ci")
 
@@ -16,6 +18,11 @@ def pytest_configure() -> None:
     """Take Ctrl-C as usual: what was started in the background ignores it, and so would every process that a test starts."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: the workers then end at about the same time."""
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONGEST) if f"tests/{name}/" in item.nodeid), len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

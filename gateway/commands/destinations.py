@@ -14,7 +14,7 @@ from gateway.asking.finding import Gateway
 from gateway.commands.failure import WrongUsage
 from gateway.commands.options import json_option
 from gateway.commands.reaching import reaching
-from gateway.commands.tables import NOTHING, clean, local_time, table
+from gateway.commands.tables import NOTHING, clean, local_time, size_text, table
 
 # A test waits for the destination's answer, which may take its time.
 TEST_PATIENCE = 90.0
@@ -236,7 +236,7 @@ def _followed(client: AdminClient, replay: dict[str, Any], *, quiet: bool) -> di
     """Show how far a replay is until it ends."""
     while replay["state"] == "running":
         if not quiet:
-            click.echo(_replay_text(replay), err=True)
+            click.echo(_how_far(replay), err=True)
         time.sleep(FOLLOW_SECONDS)
         replay = client.get(f"/api/v1/replays/{in_path(replay['id'])}")
     return replay
@@ -288,26 +288,26 @@ def _replay_row(one: Mapping[str, Any]) -> list[Any]:
 
 
 def _replay_text(one: Mapping[str, Any]) -> str:
-    place = f" up to {local_time(one['place'])}" if one["place"] else ""
-    said = f"{one['state']}: {one['owed']} of {one['looked_at']} calls are owed to {clean(one['destination'])}{place}"
+    hint = f"`faregate destinations replays` shows how far it is, `stop {clean(one['id'])}` ends it."
+    return f"{_how_far(one)}\n{hint}" if one["state"] == "running" else _how_far(one)
+
+
+def _how_far(one: Mapping[str, Any]) -> str:
     why = one["error"] or one["waits"]
     more = f"; {clean(why)}" if why else ""
-    hint = (
-        ""
-        if one["state"] != "running"
-        else f"\n`faregate destinations replays` shows how far it is, `stop {clean(one['id'])}` ends it."
-    )
-    return f"{said}{more}.{hint}"
+    if one["state"] == "running" and not one["looked_at"]:
+        return f"A replay to {clean(one['destination'])} begins{more}."
+    place = f" up to {local_time(one['place'])}" if one["place"] else ""
+    return f"{one['state']}: {one['owed']} of {one['looked_at']} calls are owed to {clean(one['destination'])}{place}{more}."
 
 
 def _estimate_text(found: Mapping[str, Any]) -> str:
-    megabytes = found["bytes"] / 2**20
-    took = age_text(found["seconds"]) or "0s"
+    took = age_text(found["seconds"]) if (found["seconds"] or 0) >= 1 else "less than a second"
     whole = "" if found["whole"] else f" This is as far as {local_time(found['place'])}; there are more."
     rate = f"{found['rate']:g}"
     return (
         f"{found['calls']} of {found['looked_at']} calls would be sent to {clean(found['destination'])}: "
-        f"bodies of {megabytes:.1f} MB, {took} at {rate} a second.{whole}"
+        f"bodies of {size_text(found['bytes'])}, {took} at {rate} a second.{whole}"
     )
 
 

@@ -12,10 +12,9 @@ from gateway.asking.finding import Gateway
 from gateway.commands.failure import Failed, WrongUsage
 from gateway.commands.options import json_option
 from gateway.commands.reaching import reaching
-from gateway.commands.tables import NOTHING, clean, table
+from gateway.commands.tables import NOTHING, clean, size_text, table
 
 _PATH = "/api/v1/rules"
-_KILO = 1024
 _file = click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 
 
@@ -164,7 +163,7 @@ def _print_tried(told: Mapping[str, Any]) -> None:
 
 def _destination_row(one: Mapping[str, Any]) -> list[Any]:
     counts = [one[name] for name in ("calls_before", "calls_after", "gained", "lost", "changed")]
-    return [one["destination"], *counts, _size(one["bytes_before"]), _size(one["bytes_after"])]
+    return [one["destination"], *counts, size_text(one["bytes_before"]), size_text(one["bytes_after"])]
 
 
 def _print_routes(told: Mapping[str, Any]) -> None:
@@ -187,16 +186,6 @@ def _usd(one: Mapping[str, Any]) -> str:
     if one["cost_usd"] is None:
         return "unknown"
     return f"${one['cost_usd']}" if one["matched"] else NOTHING
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes as people read it."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < _KILO:
-            return f"{size:.0f} {unit}"
-        size /= _KILO
-    return f"{size:.1f} GiB"
 
 
 def _counted(number: int, what: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 # What may not reach a terminal: a model's name or a label could hold sequences that rewrite the screen.
 _CONTROL = dict.fromkeys((*range(32), 127, *range(128, 160)), "�")
 NOTHING = "–"  # noqa: RUF001 - a dash, as it is typeset
+_KILO = 1024
 
 
 def clean(text: Any) -> str:
@@ -68,6 +69,16 @@ def local_time(text: str) -> str:
     """Return a time in this machine's zone; the day too, where it is not today."""
     at = datetime.fromisoformat(text).astimezone()
     return at.strftime("%H:%M:%S") if at.date() == datetime.now(at.tzinfo).date() else at.strftime("%m-%d %H:%M")
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < _KILO:
+            return f"{size:.0f} {unit}"
+        size /= _KILO
+    return f"{size:.1f} GiB"
 
 
 def rounded(number: float | None) -> int | None:

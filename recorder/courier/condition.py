@@ -57,6 +57,8 @@ class Condition:
         """Note that it answered as one that works; return whether it had been in trouble."""
         was = self.narrow
         self.breaker.succeeded()
+        if self.misconfigured_since is not None:
+            self._paused_until = 0.0
         self.misconfigured_since = None
         self.disabled = False
         self._throttles = 0

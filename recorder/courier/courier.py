@@ -219,7 +219,8 @@ class Courier:
         if self._stopping.is_set():
             return
         async with asyncio.TaskGroup() as group:
-            around = [group.create_task(job) for job in (books.write(), self._look_after(books), self._tell(books))]
+            jobs = books.write(), self._beat(books), self._look_after(books), self._tell(books)
+            around = [group.create_task(job) for job in jobs]
             lanes = [group.create_task(self._kept(lane)) for lane in self._lanes.values()]
             await self._stop.wait()
             for lane in self._lanes.values():
@@ -243,11 +244,21 @@ class Courier:
             one, books, clock=self._clock, random=self._random, make_worker=self._make_worker, say=self._say, most_held=share
         )
 
-    async def _look_after(self, books: Books) -> None:
-        """Say that we live, count, and see to what is down, again and again."""
+    async def _beat(self, books: Books) -> None:
+        """Say that we live, again and again, however long anything else takes: other offices take over what a silent one had."""
         while True:
             try:
                 await books.beat(self._clock.now())
+            except StoreUnavailable as error:
+                log.debug("deliveries: %s; trying again", error)
+            except Exception:  # the loop must go on
+                log.exception("this office could not say that it lives; it tries again")
+            await asyncio.sleep(UPKEEP_EVERY)
+
+    async def _look_after(self, books: Books) -> None:
+        """Count, and see to what is down, again and again."""
+        while True:
+            try:
                 counts = await books.counts()
                 for name, lane in self._lanes.items():
                     lane.standing.counts = counts.get(name, lane.standing.counts)

@@ -92,6 +92,8 @@ class Lane:
             return await told
         finally:
             told.cancel()
+            # It held room and perhaps the probe, and what it heard may be the end of a wait.
+            self._bell.set()
 
     async def upkeep(self, others: Sequence[str]) -> None:
         """Do what is to be done now and then, and while it is down. `others` are well.

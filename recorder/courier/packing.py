@@ -2,14 +2,15 @@
 
 import hashlib
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from domain.deliveries import Claimed, ContentMode
 from domain.destinations import Parcel, Payload, TakesEvents
 from domain.spans import Content, Span
 from recorder.courier.configured import Configured, Made
-from recorder.fitting import fitted
+from recorder.fitting import fitted, fitted_extra
 
 _MARGIN = 1024
 
@@ -122,17 +123,17 @@ class Packer:
 
     def _of_call(self, claim: Claimed, span: Span) -> Item:
         mode, profile = self._wish(claim)
-        span, content = self._fit(
-            span, claim.content, mode=mode, profile=profile, key=self._configured.key, policy=self._configured.policy
-        )
-        server = self._configured.servers.get(span.upstream)
-        parcel = Parcel(span, content, claim.owed.extra, server)
+        key, policy = self._configured.key, self._configured.policy
+        span, content = self._fit(span, claim.content, mode=mode, profile=profile, key=key, policy=policy)
+        # A copy, since a transformation may add to it, and what was owed is shared.
+        extra = fitted_extra(claim.owed.extra, mode=mode, profile=profile, key=key, policy=policy)
+        parcel = Parcel(span, content, extra, self._configured.servers.get(span.upstream))
         if self._transform is None:
             return Item(claim, parcel)
         changed = self._transform(parcel)
         if changed is None:
             return Item(claim, failed=("dropped", "the transformation left it out"))
-        if not isinstance(changed, Parcel):
+        if not _is_parcel(changed):
             return Item(claim, failed=("transform", "the transformation returned something else than a parcel"))
         return Item(claim, changed)
 
@@ -140,6 +141,17 @@ class Packer:
         owed = claim.owed
         mode = self._configured.content if owed.content is None else owed.content
         return mode, self._configured.redact if owed.redact is None else owed.redact
+
+
+def _is_parcel(value: Any) -> bool:
+    """Return whether a transformation returned what all that follows can rely on."""
+    return (
+        isinstance(value, Parcel)
+        and isinstance(value.span, Span)
+        and isinstance(value.content, Content | None)
+        and isinstance(value.extra, Mapping)
+        and value.shortened is None
+    )
 
 
 def recorded_bytes(claim: Claimed) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from domain.deliveries import Claimed, Dead, Delivered, Later, Outcome
-from domain.destinations import Destination, Limits, Misconfigured, Parcel, Payload, Receipt, Rejected, TooLarge, Unavailable
+from domain.destinations import Destination, Limits, Misconfigured, Payload, Receipt, Rejected, TooLarge, Unavailable
 from recorder.courier.backoff import full_jitter
 from recorder.courier.batches import Batch, batches_of, halves, without
 from recorder.courier.books import Books
@@ -25,9 +25,12 @@ log = logging.getLogger(__name__)
 
 MOST_PAYLOAD = 256 * 1024
 MOST_ERROR = 500
+# No request holds more, whatever an answer says; the store has no room for any number.
+MOST_REFUSED = 1_000_000
 # The destination's own time limit comes first, so that its words are the ones that are kept.
 GRACE = 1.0
 _NEARLY = 0.8
+_STUCK = ("transform", f"did not end within {STEP_SECONDS:g} s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Round:
     """Claims that were taken together. Whatever happens, each is finished or given back by the end of `run`; `waits` says that some wait again."""
 
     def __init__(self, kit: Kit, claims: Sequence[Claimed], *, probe: bool, asked: bool = False) -> None:
-        """Take claims. `probe`: it is known to be in trouble; `asked`: somebody wants it tried whatever is in the way."""
+        """Take claims. `probe`: the destination is known to be in trouble; `asked`: somebody wants it tried whatever is in the way."""
         self._kit = kit
         self._claims = claims
         self._probe = probe
@@ -76,7 +79,7 @@ class Round:
             log.exception("delivering to %r failed; its deliveries are tried again", kit.configured.name)
             kit.condition.stumbled(kit.clock.monotonic())
         finally:
-            if self._probe and not self._sent:
+            if self._probe:
                 kit.condition.breaker.abandoned()
             if self._open:
                 self.waits = True
@@ -119,7 +122,7 @@ class Round:
             try:
                 return stuck + await self._kit.room.run(self._kit.packer.items, tuple(todo))
             except Stuck as error:
-                stuck.append(Item(todo.pop(error.at or 0), failed=("transform", f"did not end within {STEP_SECONDS:g} s")))
+                stuck.append(Item(todo.pop(error.at or 0), failed=_STUCK))
         return stuck
 
     async def _deliver(self, batch: Batch) -> list[Batch] | None:
@@ -130,7 +133,7 @@ class Round:
         except Stuck:
             if len(batch.items) > 1:
                 return halves(batch)
-            batch.items[0].failed = ("transform", f"did not end within {STEP_SECONDS:g} s")
+            batch.items[0].failed = _STUCK
             payload = None
         bad = [item for item in batch.items if item.failed is not None]
         await self._bury(bad)
@@ -159,6 +162,8 @@ class Round:
         kit = self._kit
         began = kit.clock.monotonic()
         self._sent = True
+        # The breaker may have opened, or closed, since this was claimed.
+        self._probe = kit.condition.narrow
         kit.condition.breaker.probing()
         kit.standing.tally.trying(len(payload.body))
         try:
@@ -213,7 +218,7 @@ class Round:
         now = kit.clock.now()
         kit.standing.tally.note("delivered", receipt.status, None, now)
         outcomes: list[Outcome] = []
-        refused = receipt.refused
+        refused = min(max(receipt.refused, 0), MOST_REFUSED)
         for item in batch.items:
             if item.id in receipt.rejected:
                 own = payload if len(batch.items) == 1 else await self._alone(item, batch.id)
@@ -238,11 +243,17 @@ class Round:
         if len(batch.items) > 1:
             return halves(batch)
         item = batch.items[0]
-        parcel = None if item.parcel is None else await self._kit.room.run(_shrunk, item.parcel)
-        if parcel is not None:
-            return [Batch(batch.id, (replace(item, parcel=parcel),))]
-        await self._settle([self._dead(item, "too_large", error.status, error.message, payload)])
-        return []
+        try:
+            less = await self._kit.room.run(_shrunk, item)
+        except Stuck:
+            less = replace(item, failed=_STUCK)
+        if less is None:
+            await self._settle([self._dead(item, "too_large", error.status, error.message, payload)])
+            return []
+        if less.failed is not None:
+            await self._bury([less])
+            return []
+        return [Batch(batch.id, (less,))]
 
     async def _unavailable(self, batch: Batch, error: Unavailable, *, blamed: bool) -> None:
         """Wait: for as long as it asks, or for as long as it takes. What failed alone steps back behind the others: it may be the reason."""
@@ -304,9 +315,14 @@ class Round:
         self._kit.standing.ended(outcomes)
 
 
-def _shrunk(parcel: Parcel, progress: Progress) -> Parcel | None:
+def _shrunk(item: Item, progress: Progress) -> Item | None:
+    """Return an item with less in it, None if there is nothing left to take out. One that cannot be shrunk is marked."""
     progress.begin(0)
-    return shrunk(parcel)
+    try:
+        parcel = None if item.parcel is None else shrunk(item.parcel)
+    except Exception as error:  # noqa: BLE001 - one call must never hold up the others
+        return replace(item, failed=("transform", f"could not be shortened: {bug_of(error)}"))
+    return None if parcel is None else replace(item, parcel=parcel)
 
 
 def _reason(item: Item) -> tuple[str, None, str]:

@@ -56,8 +56,12 @@ async def _bury_some(books: Books, configured: Configured, lane: Lane, now: int)
     reasons = [expired(claim, now, max_age=limits.max_age, retry_for=configured.retry_for) for claim in claims]
     pairs = list(zip(claims, reasons, strict=True))
     dead: list[Outcome] = [Dead(claim, now, why.kind, None, why.error) for claim, why in pairs if why is not None]
+    left = [claim for claim, why in pairs if why is None]
+    for claim in left:
+        # It was in no batch before, and is in none afterwards.
+        claim.batch = claim.batch or None
     try:
         await books.finish(dead)
     finally:
-        await books.put_back([claim for claim, why in pairs if why is None])
+        await books.put_back(left)
     return dead, bool(dead) and len(dead) == len(claims)

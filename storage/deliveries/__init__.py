@@ -3,8 +3,8 @@
 `DeliveryStore` is for the courier of an office; `DeliveryDesk` is the part of it that people use, and any process may have one.
 """
 
-from storage.deliveries.desk import BEGINNING, DeliveryDesk
+from storage.deliveries.desk import DeliveryDesk
 from storage.deliveries.records import DeliveryPage, DeliveryRecord, Listing
 from storage.deliveries.store import DeliveryStore
 
-__all__ = ["BEGINNING", "DeliveryDesk", "DeliveryPage", "DeliveryRecord", "DeliveryStore", "Listing"]
+__all__ = ["DeliveryDesk", "DeliveryPage", "DeliveryRecord", "DeliveryStore", "Listing"]

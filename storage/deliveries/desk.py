@@ -5,8 +5,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from sqlalchemy import select
-
 from domain.deliveries import Counts, Lane, Owed
 from domain.events import Event
 from storage.database import Database
@@ -18,10 +16,6 @@ from storage.deliveries.payloads import payload
 from storage.deliveries.records import DeliveryPage, DeliveryRecord, Listing
 from storage.deliveries.rows import LANES, text
 from storage.deliveries.totals import Totals, discrepancies, totals
-from storage.queries import CALLS
-
-# The place before all calls, for `calls_between`.
-BEGINNING = (-1, 0)
 
 
 class DeliveryDesk:
@@ -124,25 +118,6 @@ class DeliveryDesk:
             return changing.replay(
                 connection, replace(owed, destination=destination), numbers, at=self._now(), only_missing=only_missing
             )
-
-    def seqs_between(
-        self, since: int, until: int, after: tuple[int, int] = BEGINNING, limit: int = 500
-    ) -> tuple[list[int], tuple[int, int] | None]:
-        """Return the numbers of the next calls that began from `since` on and before `until` (Unix nanoseconds), and the place to go on from.
-
-        `after` is the place that was returned before; None is the end.
-        """
-        started, seq = after
-        later = (CALLS.c.started_at > started) | ((CALLS.c.started_at == started) & (CALLS.c.seq > seq))
-        statement = (
-            select(CALLS.c.started_at, CALLS.c.seq)
-            .where(CALLS.c.started_at >= max(since, started), CALLS.c.started_at < until, later)
-            .order_by(CALLS.c.started_at, CALLS.c.seq)
-            .limit(limit)
-        )
-        with self._database.reading() as connection:
-            rows = connection.execute(statement).all()
-        return [row.seq for row in rows], (rows[-1].started_at, rows[-1].seq) if len(rows) == limit else None
 
     def owe_event(self, event: Event, destinations: Sequence[Owed]) -> bool:
         """Save an event that is owed to destinations; return False where it was saved before."""

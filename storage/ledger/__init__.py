@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.ledger.sqlite import SqliteHolding, SqliteSettling, Waiter
+from storage.ledger.sqlite import SqliteHolding, SqliteSettling
+from storage.ledger.sqlite_holds import Waiter
 
 if TYPE_CHECKING:
     from storage.ledger.redis import RedisHolding, RedisSettling

@@ -7,27 +7,29 @@ Where somebody else writes at that moment, the loop does other things and it is 
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from time import time
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from domain.ledger import Claim, Held, LedgerUnavailable, Refused, Standing, Tally
 from storage.ledger.common import STAYS_OUT, closed, forget_at, summed
 from storage.ledger.sqlite_file import Busy, LedgerFile, mark_whole
+from storage.ledger.sqlite_holds import Waiter, Wanted, decide, meaning_of, tell
 from storage.ledger.sqlite_rows import (
-    ADD_HELD,
     CHARGED,
+    FIND,
     GONE,
+    HOLD,
     OPEN,
     REMADE,
+    REMOVE,
     DoesNotFit,
     change,
     claims_of,
     claims_text,
     hold_all,
-    live,
 )
 
 T = TypeVar("T")
@@ -40,12 +42,9 @@ LOG_BYTES = 8 * 2**20
 NEGLECTED_LOG_BYTES = 64 * 2**20
 LOOK_EVERY = 4096
 
-_HOLD = "INSERT INTO holds (id, state, lease, forget_at, claims) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-_FIND = "SELECT state, claims FROM holds WHERE id = ?"
 _TOP_UP = "UPDATE holds SET claims = ?, lease = ? WHERE id = ?"
 _RENEW = f"UPDATE holds SET lease = ? WHERE id = ? AND state <= {REMADE} RETURNING state"  # noqa: S608 - a constant of ours
 _COMPLETE = f"UPDATE holds SET state = {OPEN}, claims = ? WHERE id = ?"  # noqa: S608 - a constant of ours
-_REMOVE = "DELETE FROM holds WHERE id = ?"
 _LATE = f"SELECT id FROM holds WHERE state <= {REMADE} AND lease < ? LIMIT ?"  # noqa: S608 - a constant of ours
 _CHARGED = f"UPDATE holds SET state = {CHARGED} WHERE id = ? AND state <= {REMADE} AND lease < ? RETURNING claims"  # noqa: S608 - a constant of ours
 _CELLS = "SELECT counter, part, rolling, settled, charged, held FROM cells WHERE counter = ?"
@@ -53,28 +52,6 @@ _FORGET_HOLDS = f"DELETE FROM holds WHERE id IN (SELECT id FROM holds WHERE stat
 _FORGET_CELLS = (
     "DELETE FROM cells WHERE (counter, part) IN (SELECT counter, part FROM cells WHERE forget_at < ? AND held = 0 LIMIT ?)"
 )
-
-
-class Waiter(Protocol):
-    """What a hold waits for: an asyncio future, or what is cheaper."""
-
-    def done(self) -> bool:
-        """Return whether it is over."""
-
-    def set_result(self, result: None, /) -> None:
-        """Let whoever waits go on."""
-
-    def __await__(self) -> Any: ...
-
-
-@dataclass(slots=True)
-class _Wanted:
-    """A hold that waits for the end of the loop's turn: its row, its claims, and what was decided."""
-
-    row: tuple[Any, ...]
-    claims: Sequence[Claim]
-    decided: Waiter
-    answer: Held | Refused | LedgerUnavailable | None = None
 
 
 def _future() -> Waiter:
@@ -103,13 +80,13 @@ class SqliteHolding:
         self._transactions = 0
         self._tidying: asyncio.Task[None] | None = None
         self._waiter = waiter
-        self._wanted: list[_Wanted] = []
+        self._wanted: list[Wanted] = []
         self._late: set[asyncio.Task[None]] = set()
 
     async def hold(self, hold: str, claims: Sequence[Claim], *, now: float, lease: float) -> Held | Refused:
         """See `HoldingLedger`."""
         row = (hold, OPEN, now + lease, forget_at(claims, now), claims_text(claims))
-        wanted = _Wanted(row, claims, self._waiter())
+        wanted = Wanted(row, claims, self._waiter())
         if not self._wanted:
             asyncio.get_running_loop().call_soon(self._decide_all)
         self._wanted.append(wanted)
@@ -122,29 +99,29 @@ class SqliteHolding:
         """Decide on all holds of this turn of the loop, in one transaction: mostly at once, since mostly nobody else writes."""
         wanted, self._wanted = self._wanted, []
         try:
-            self._tried(lambda connection: _decide(connection, wanted))
+            self._tried(lambda connection: decide(connection, wanted))
         except Busy:
             task = asyncio.get_running_loop().create_task(self._decide_later(wanted))
             self._late.add(task)
             task.add_done_callback(self._late.discard)
-        except LedgerUnavailable as error:
-            _tell(wanted, error)
+        except Exception as error:  # noqa: BLE001 - nobody may wait for ever
+            tell(wanted, meaning_of(error))
         else:
-            _tell(wanted)
+            tell(wanted)
 
-    async def _decide_later(self, wanted: list[_Wanted]) -> None:
+    async def _decide_later(self, wanted: list[Wanted]) -> None:
         try:
-            await self._done(lambda connection: _decide(connection, wanted))
-        except LedgerUnavailable as error:
-            _tell(wanted, error)
+            await self._done(lambda connection: decide(connection, wanted))
+        except Exception as error:  # noqa: BLE001 - as above
+            tell(wanted, meaning_of(error))
         else:
-            _tell(wanted)
+            tell(wanted)
 
     async def top_up(self, hold: str, amounts: Sequence[int], *, now: float, lease: float) -> Held | Refused:
         """See `HoldingLedger`."""
 
         def step(connection: sqlite3.Connection) -> Held | Refused:
-            found = connection.execute(_FIND, (hold,)).fetchone()
+            found = connection.execute(FIND, (hold,)).fetchone()
             claims = claims_of(found[1]) if found else []
             if found is None or found[0] > REMADE:
                 return closed(claims)
@@ -169,8 +146,8 @@ class SqliteHolding:
         row = (hold, REMADE, now + lease, forget_at(claims, now), claims_text(nothing))
 
         def step(connection: sqlite3.Connection) -> None:
-            connection.execute(_HOLD, row)
-            state, text = connection.execute(_FIND, (hold,)).fetchone()
+            connection.execute(HOLD, row)
+            state, text = connection.execute(FIND, (hold,)).fetchone()
             if state == REMADE:
                 _complete(connection, hold, claims_of(text), claims)
 
@@ -180,9 +157,9 @@ class SqliteHolding:
         """See `HoldingLedger`."""
 
         def step(connection: sqlite3.Connection) -> None:
-            found = connection.execute(_FIND, (hold,)).fetchone()
+            found = connection.execute(FIND, (hold,)).fetchone()
             if found is None:
-                connection.execute(_HOLD, (hold, GONE, now, int(now) + STAYS_OUT, "[]"))
+                connection.execute(HOLD, (hold, GONE, now, int(now) + STAYS_OUT, "[]"))
             elif found[0] <= REMADE:
                 _close(connection, hold, found[0], claims_of(found[1]), None)
 
@@ -246,104 +223,6 @@ class SqliteHolding:
             self._tidying = None
 
 
-class _OneByOne(Exception):
-    """These holds cannot be decided together."""
-
-
-@dataclass(slots=True)
-class _Sum:
-    """What a counter holds while several holds are decided: as it was read, with what they add. `claim` is the first on it."""
-
-    claim: Claim
-    spent: int
-    held: int
-    more: int = 0
-
-    def add(self, amount: int) -> None:
-        self.held += amount
-        self.more += amount
-
-
-def _decide(connection: sqlite3.Connection, wanted: Sequence[_Wanted]) -> None:
-    """Hold what fits, in the order in which it was wanted."""
-    if len(wanted) > 1:
-        connection.execute("SAVEPOINT together")
-        try:
-            _decide_together(connection, wanted)
-        except _OneByOne:
-            connection.execute("ROLLBACK TO together")
-        else:
-            return
-    for one in wanted:
-        one.answer = _decided(connection, one)
-
-
-def _decide_together(connection: sqlite3.Connection, wanted: Sequence[_Wanted]) -> None:
-    """Decide on several holds with one look at each counter, and one change of it.
-
-    Raises:
-        _OneByOne: one of them is there already, or they count in different parts of a rolling window.
-    """
-    sums: dict[str, _Sum] = {}
-    for one in wanted:
-        one.answer = _added(connection, sums, one.claims)
-    rows = [one.row for one in wanted if isinstance(one.answer, Held)]
-    if rows and connection.executemany(_HOLD, rows).rowcount != len(rows):
-        raise _OneByOne
-    for found in sums.values():
-        if found.more:
-            claim = found.claim
-            connection.execute(ADD_HELD, (claim.counter, claim.part, found.more, claim.rolling, claim.forget_at))
-
-
-def _added(connection: sqlite3.Connection, sums: dict[str, _Sum], claims: Sequence[Claim]) -> Held | Refused:
-    """Add the claims of one hold to the sums of their counters, all or none."""
-    standings: list[Standing] = []
-    for place, claim in enumerate(claims):
-        found = sums.get(claim.counter)
-        if found is None:
-            standing = live(connection, claim)
-            found = sums[claim.counter] = _Sum(claim, standing.spent, standing.held)
-        elif found.claim.part != claim.part:
-            raise _OneByOne
-        found.add(claim.amount)
-        if claim.limit is not None and found.spent + found.held > claim.limit:
-            for undone in claims[: place + 1]:
-                sums[undone.counter].add(-undone.amount)
-            return Refused(claim, Standing(found.spent, found.held))
-        standings.append(Standing(found.spent, found.held))
-    return Held(tuple(standings))
-
-
-def _decided(connection: sqlite3.Connection, wanted: _Wanted) -> Held | Refused | LedgerUnavailable:
-    """Hold one, or leave everything as it was: the holds beside it are in the same transaction."""
-    row, claims = wanted.row, wanted.claims
-    if connection.execute(_HOLD, row).rowcount != 1:
-        state, text = connection.execute(_FIND, row[:1]).fetchone()
-        if state == GONE:
-            return LedgerUnavailable("this hold was released before it was made")
-        return Held(tuple(live(connection, claim) for claim in claims_of(text)))
-    standings: list[Standing] = []
-    for place, claim in enumerate(claims):
-        standing = change(connection, claim, held=claim.amount)
-        standings.append(standing)
-        if claim.limit is not None and standing.spent + standing.held > claim.limit:
-            for undone in claims[: place + 1]:
-                before = change(connection, undone, held=-undone.amount)
-            connection.execute(_REMOVE, row[:1])
-            return Refused(claim, before)
-    return Held(tuple(standings))
-
-
-def _tell(wanted: Sequence[_Wanted], error: LedgerUnavailable | None = None) -> None:
-    """Let those that wait go on. Nobody may be held up by what another one does then."""
-    for one in wanted:
-        if error is not None:
-            one.answer = error
-        if not one.decided.done():
-            one.decided.set_result(None)
-
-
 class SqliteSettling:
     """The office's side (`SettlingLedger`), for any of its threads. It waits for a lock, at most `patience` seconds."""
 
@@ -379,7 +258,7 @@ class SqliteSettling:
     def held(self, holds: Sequence[str]) -> Mapping[str, tuple[int, ...]]:
         """See `SettlingLedger`."""
         with self._lock, self._file.reading() as connection:
-            found = {name: connection.execute(_FIND, (name,)).fetchone() for name in holds}
+            found = {name: connection.execute(FIND, (name,)).fetchone() for name in holds}
         return {name: tuple(claim.amount for claim in claims_of(row[1])) for name, row in found.items() if row and row[0] != GONE}
 
     def standings(self, counters: Sequence[str], *, now: float | None = None) -> Mapping[str, Standing]:
@@ -394,7 +273,7 @@ class SqliteSettling:
     def charge(self, entry: str, claims: Sequence[Claim], *, now: float) -> None:
         """See `SettlingLedger`."""
         with self._lock, self._file.writing() as connection:
-            if connection.execute(_HOLD, (entry, GONE, now, forget_at(claims, now), "[]")).rowcount == 1:
+            if connection.execute(HOLD, (entry, GONE, now, forget_at(claims, now), "[]")).rowcount == 1:
                 for claim in claims:
                     change(connection, claim, settled=claim.amount)
 
@@ -435,7 +314,7 @@ class SqliteSettling:
                 for claim in settled:
                     change(connection, claim, settled=claim.amount)
                 for name, claims in holds.items():
-                    connection.execute(_HOLD, (name, REMADE, now + lease, forget_at(claims, now), claims_text(claims)))
+                    connection.execute(HOLD, (name, REMADE, now + lease, forget_at(claims, now), claims_text(claims)))
                     for claim in claims:
                         change(connection, claim, held=claim.amount)
             return True
@@ -469,7 +348,7 @@ def _complete(connection: sqlite3.Connection, hold: str, known: Sequence[Claim],
 
 def _settled(connection: sqlite3.Connection, name: str, amounts: Sequence[int]) -> bool:
     """Settle one hold; return whether it is here."""
-    found = connection.execute(_FIND, (name,)).fetchone()
+    found = connection.execute(FIND, (name,)).fetchone()
     if found is None or found[0] == GONE:
         return False
     _close(connection, name, found[0], claims_of(found[1]), amounts)
@@ -489,7 +368,7 @@ def _close(connection: sqlite3.Connection, name: str, state: int, claims: Sequen
     for place, claim in enumerate(claims):
         held, charged = (claim.amount, 0) if state <= REMADE else (0, claim.amount)
         change(connection, claim, settled=0 if actual is None else actual[place], held=-held, charged=-charged)
-    connection.execute(_REMOVE, (name,))
+    connection.execute(REMOVE, (name,))
 
 
 def _settled_in(connection: sqlite3.Connection, claim: Claim) -> int:

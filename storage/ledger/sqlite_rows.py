@@ -16,6 +16,9 @@ CHANGE_CELL = """INSERT INTO cells (counter, part, settled, charged, held, rolli
     RETURNING settled + charged, held"""
 ADD_HELD = """INSERT INTO cells (counter, part, settled, charged, held, rolling, forget_at) VALUES (?, ?, 0, 0, ?, ?, ?)
     ON CONFLICT (counter, part) DO UPDATE SET held = held + excluded.held"""
+HOLD = "INSERT INTO holds (id, state, lease, forget_at, claims) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+FIND = "SELECT state, claims FROM holds WHERE id = ?"
+REMOVE = "DELETE FROM holds WHERE id = ?"
 _LIVE = "SELECT coalesce(sum(settled + charged), 0), coalesce(sum(held), 0) FROM cells WHERE counter = ? AND part >= ?"
 _encoder = msgspec.json.Encoder()
 

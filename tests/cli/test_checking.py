@@ -38,7 +38,7 @@ def test_show_says_where_each_value_came_from_and_no_secret(tmp_path):
 def test_check_is_quiet_about_what_is_right_and_names_all_that_is_wrong(tmp_path):
     good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
     good.write_text("[server]\nport = 1\n")
-    bad.write_text("[server]\nprot = 1\n[[rules]]\n")
+    bad.write_text("[server]\nprot = 1\n[[rules]]\nsned_to = []\n")
     assert faregate("config", "check", str(good), cwd=tmp_path).returncode == 0
     run = faregate("config", "check", "--json", str(bad), cwd=tmp_path)
     assert run.returncode == 1

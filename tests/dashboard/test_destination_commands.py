@@ -86,11 +86,11 @@ def test_what_died_is_listed_with_its_reason_sent_again_and_given_up(office, run
     assert bad[1].id not in run("failed", "hook", "--id", bad[0].id)
     assert "once here" in run("failed", "hook", "--id", bad[0].id, "--id", bad[1].id, code=2)
     sink.answering = Reply(204)
-    assert run("retry", "hook", "--id", bad[0].id) == "1 deliveries to hook are sent again.\n"
-    assert run("retry", "hook", "--where", "latency_ms > 11.5") == "1 deliveries to hook are sent again.\n"
+    assert run("retry", "hook", "--id", bad[0].id) == "One delivery to hook is sent again.\n"
+    assert run("retry", "hook", "--where", "latency_ms > 11.5") == "One delivery to hook is sent again.\n"
     settled(office)
     assert "Say which" in run("discard", "hook", code=2)
-    assert run("discard", "hook", "--kind", "expired") == "0 deliveries to hook are given up.\n"
+    assert run("discard", "hook", "--kind", "expired") == "No deliveries to hook are given up.\n"
     assert json.loads(run("discard", "hook", "--all", "--json")) == {"discarded": 1}
     assert run("failed", "hook") == "Nothing is dead on its way to hook.\n"
 
@@ -98,15 +98,15 @@ def test_what_died_is_listed_with_its_reason_sent_again_and_given_up(office, run
 def test_what_waits_for_a_destination_that_is_gone_is_given_up(office, run):
     save(office, span(0), to="gone")
     assert "removed" in run("list")
-    assert run("discard", "gone", "--pending", "--all") == "1 deliveries to gone are given up.\n"
+    assert run("discard", "gone", "--pending", "--all") == "One delivery to gone is given up.\n"
 
 
 def test_a_replay_from_its_dry_run_to_its_end(office, run):
     office.spans.save([(span(number), content()) for number in range(3)])
     text = run("replay", "hook", "--dry-run", "--rate", "1", "--where", 'model == "gpt-4o"')
-    assert text == "3 of 3 calls would be sent to hook: bodies of 0.0 MB, 3s at 1 a second.\n"
+    assert text == "3 of 3 calls would be sent to hook: bodies of 12 B, 3s at 1 a second.\n"
     begun = json.loads(run("replay", "hook", "--rate", "1", "--json"))
-    assert "running: 0 of 0 calls are owed to hook" in run("replay", "hook", "--all", "--rate", "1000", "--from", "2026-01-01")
+    assert "A replay to hook begins.\n" in run("replay", "hook", "--all", "--rate", "1000", "--from", "2026-01-01")
     office.desk.replays.step()
     assert begun["id"] in run("replays")
     assert "stopped: 1 of 1 calls are owed to hook" in run("stop", begun["id"])

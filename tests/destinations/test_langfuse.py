@@ -174,6 +174,13 @@ def test_a_version_that_is_no_number_is_none_there(prompt):
     assert "langfuse.observation.prompt.version" not in found
 
 
+def test_the_name_of_a_prompt_is_not_taken_for_the_input():
+    """Its server takes whatever begins with `gen_ai.prompt` or `gen_ai.completion` for the input and output, before it looks at the messages."""
+    _, found = told(parcel())
+    assert not [name for name in found if name.startswith(("gen_ai.prompt", "gen_ai.completion"))]
+    assert {"gen_ai.input.messages", "gen_ai.output.messages", "langfuse.observation.prompt.name"} <= found.keys()
+
+
 def test_keys_must_be_there():
     for wrong in ({}, {"public_key": PUBLIC}, {"public_key": "", "secret_key": SECRET}, {"public_key": PUBLIC, "secret_key": ""}):
         with pytest.raises(ValidationError):

@@ -6,12 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from destinations.client import client_for
-from destinations.mlflow import MlflowConfig, cost_of, token_usage
+from destinations.mlflow import MlflowConfig, bounded, cost_of, token_usage
 from destinations.otlp import OtlpConfig
 from domain.calls import Usage
 from domain.destinations import Misconfigured, Rejected
 from tests.destinations.compliance import assert_complies
-from tests.destinations.fixture import BATCH, SPAN_ID, fixture_span, many, parcel
+from tests.destinations.fixture import BATCH, SPAN_ID, fixture_content, fixture_span, many, parcel
 from tests.destinations.golden import golden
 from tests.destinations.otlp_reading import readable
 from tests.destinations.presets import KEY, config, told
@@ -52,6 +52,28 @@ def test_kinds_of_spans(operation, usage, kind):
     assert json.loads(found["mlflow.spanType"]) == kind
 
 
+def test_numbers_that_it_could_not_show_are_texts():
+    """A real server takes them and answers 500 to whoever looks at the trace, or at a page with it, ever after."""
+    arguments = json.dumps({"n": 2**70, "low": -(2**70), "good": 2**63 - 1, "is": True, "real": 0.5})
+    asked = {
+        "role": "assistant",
+        "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}],
+    }
+    content = replace(fixture_content(), input={"messages": [asked]})
+    _, found = told(config("mlflow"), parcel(replace(fixture_span(), usage=Usage(input_tokens=2**70, output_tokens=1)), content))
+    (message,) = json.loads(found["gen_ai.input.messages"])
+    read = message["parts"][0]["arguments"]
+    assert read == {"n": str(2**70), "low": str(-(2**70)), "good": 2**63 - 1, "is": True, "real": 0.5}
+    assert json.loads(found["mlflow.chat.tokenUsage"]) == {"output_tokens": 1}
+    assert bounded([10**9_000, -(10**9_000)]) == ["…", "-…"]
+    deep = found_at = []
+    for _ in range(500):
+        found_at.append([])
+        found_at = found_at[0]
+    assert json.dumps(bounded(deep)).count("[") == 64
+    assert bounded(parcel().content.input) == parcel().content.input
+
+
 async def send(mlflow, parcels, **more):
     with Sink(mlflow) as sink:
         settings = config("mlflow", sink.url, **more)
@@ -86,7 +108,7 @@ async def test_without_the_header_it_refuses_everything():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{}, {"experiment_id": ""}, {"experiment_id": "a b"}, {"experiment_id": "7", "username": "u"}],
+    [{}, {"experiment_id": ""}, {"experiment_id": "shop"}, {"experiment_id": "7", "username": "u"}],
 )
 def test_an_experiment_and_both_of_name_and_password(wrong):
     with pytest.raises(ValidationError):

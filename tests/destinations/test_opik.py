@@ -1,14 +1,18 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from destinations.opik import OpikConfig
+from domain.calls import Usage
+from domain.destinations import Parcel
 from tests.destinations.compliance import assert_complies
-from tests.destinations.fixture import BATCH, parcel
+from tests.destinations.fixture import BATCH, fixture_span, parcel
 from tests.destinations.golden import golden
 from tests.destinations.otlp_reading import readable
 from tests.destinations.presets import KEY, config, told
 from tests.destinations.simulators.receiver import taken
+from tests.destinations.simulators.shown import priced_by_opik
 from tests.destinations.sink import Sink
 from tests.destinations.variants import VARIANTS
 
@@ -32,6 +36,29 @@ def test_a_thread_tags_and_what_it_cost():
     assert found["opik.tags"] == ["prod", "gw"]
     metadata = json.loads(found["opik.metadata"])
     assert (metadata["gateway.cost_usd"], metadata["team"]) == (0.000333, "search")
+
+
+@pytest.mark.parametrize(
+    ("upstream", "host", "model", "style", "priced"),
+    [
+        ("openai", "api.openai.com", "gpt-4o-mini", "openai", (176, 1024, 0)),
+        ("anthropic", "api.anthropic.com", "claude-sonnet-5", "anthropic", (160, 1024, 16)),
+        ("vertex", "aiplatform.googleapis.com", "claude-sonnet-5", "anthropic", (160, 1024, 16)),
+        ("bedrock", "bedrock-runtime.eu-west-1.amazonaws.com", "claude-sonnet-5", "bedrock", (160, 1024, 16)),
+    ],
+)
+def test_no_cached_token_is_priced_twice(upstream, host, model, style, priced):
+    span = replace(fixture_span(), upstream=upstream, model=model, served_model=model)
+    _, found = told(config("opik"), Parcel(span, None, server=(host, 443)))
+    assert priced_by_opik(found, style) == priced
+    assert found["gen_ai.usage.input_tokens"] == 1200
+
+
+def test_what_is_unknown_is_not_told():
+    span = replace(fixture_span(), upstream="anthropic", served_model=None, model=None, usage=Usage(output_tokens=3))
+    _, found = told(config("opik"), Parcel(span, None))
+    usage = {name: value for name, value in found.items() if name.startswith("gen_ai.usage.") and name != "gen_ai.usage.cost"}
+    assert usage == {"gen_ai.usage.output_tokens": 3, "gen_ai.usage.original_usage.output_tokens": 3}
 
 
 def test_a_self_hosted_one_needs_no_key():

@@ -203,7 +203,7 @@ def partial(rejected, message=""):
         (answer(b"\xff\xff", PROTOBUF), Receipt(200, note="the answer could not be read")),
         (answer(b"{", "application/json"), Receipt(200, note="the answer could not be read")),
         (answer(b"ok", "text/plain"), Receipt(200, note="the answer could not be read")),
-        (answer(partial(1, "m" * 5_000), PROTOBUF), Receipt(200, refused=1, note="m" * 300)),
+        (answer(partial(1, "m" * 5_000), PROTOBUF), Receipt(200, refused=1, note="m" * 1_200)),
     ],
 )
 def test_what_was_refused_is_counted_and_never_sent_again(answered, receipt):

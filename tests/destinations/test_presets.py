@@ -110,6 +110,13 @@ def test_calls_of_one_session_and_one_run_stand_together(kind):
         assert (about_one[name], about_other[name]) == ("sess-1", "sess-1")
 
 
+@pytest.mark.parametrize("kind", ["respan", "weave", "braintrust"])
+def test_the_name_of_a_prompt_is_taken_for_no_message(kind):
+    _, found = told(config(kind), parcel(fixture_span(), None))
+    assert not [name for name in found if name.startswith("gen_ai.prompt")]
+    assert [name for name, value in found.items() if isinstance(value, str) and '"prompt":"weather@3"' in value]
+
+
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_without_a_session_none_is_made_up(kind):
     _, found = told(config(kind), parcel(replace(fixture_span(), labels=Labels(run="run-1")), None))

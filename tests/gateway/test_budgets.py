@@ -7,7 +7,7 @@ import pytest
 from domain.budgets import LimitRaise, Subject
 from domain.keys import ApiKey
 from domain.upstreams import Upstream
-from gateway.bounding import Bounding
+from gateway.bounding import LONGEST_KNOWN, Bounding
 from gateway.budgets import Budgets
 from gateway.past_costs import Lookup
 from gateway.second_look import requested
@@ -127,6 +127,16 @@ def test_other_prices_hold_as_soon_as_they_are_taken():
     assert bounding.bound(wanted, OWN, "m", KEY, NOON).unpriced
     bounding.take(PriceBook.packaged().with_overrides(PRICES))
     assert bounding.bound(wanted, OWN, "m", KEY, NOON).nano == 16 + 2 * 5
+
+
+def test_prices_of_a_model_that_nobody_has_are_not_remembered():
+    bounding = Bounding(PriceBook.packaged())
+    wanted = requested(
+        method=b"POST", path=b"/v1/chat/completions", body=b"{}", whole=True, length=None, upstream="own", model="m"
+    )
+    for length in (LONGEST_KNOWN, LONGEST_KNOWN + 1):
+        assert bounding.bound(wanted, OWN, "m" * length, KEY, NOON).unpriced
+    assert [len(name[1]) for name in bounding._known] == [LONGEST_KNOWN]
 
 
 def spent(nano, **fields):

@@ -12,13 +12,15 @@ from domain.ids import new_id
 from domain.keys import ApiKey
 from domain.routes import Aim, Mirror, Retries, RouteRule, RouteTimeouts
 from domain.upstreams import Timeouts, Upstream
-from gateway.choosing import Choosing, Sending, refused
+from gateway.choosing import LONGEST_TEXT, Choosing, Sending, refused
 from gateway.heads import head_of
 from gateway.identity import Identity
+from gateway.outgoing import outgoing_head
 from gateway.peek import UNKNOWN, asked_in
 from gateway.plans import planned
 from gateway.routes import Routes
 from gateway.shaping import Admitted
+from gateway.strategies import MOST_TIMES, FirstBytes
 from gateway.upstreams import Upstreams
 from routing.routes import RouteRules
 from tests.gateway.heads import HOST
@@ -47,9 +49,9 @@ class Prices:
         self.prices = prices
         self.asked: list[tuple[str, str | None]] = []
 
-    def quote(self, *, upstream, model, **_):
-        self.asked.append((upstream.name, model))
-        return self.prices[upstream.name]
+    def quote(self, asking, _now):
+        self.asked.append((asking.upstream.name, asking.model))
+        return self.prices[asking.upstream.name]
 
 
 class Seconds:
@@ -81,7 +83,7 @@ class Parts:
         asked = asked_in(body) if body[:1] == b"{" else UNKNOWN
         plan = planned(self.routes, head, identity, asked.model, method=method, capture="full")
         call = Admitted(head, body, asked, plan, ask_usage=False, edits=())
-        return Sending(new_id(1), 1, call, labels or Labels(), method, whole, None if whole else 10**6, plan.targets)
+        return Sending(new_id(1), 1, call, labels or Labels(), method, whole, None if whole else 10**6)
 
     def choose(self, *args, **fields):
         return self.choosing.choose(self.sending(*args, **fields))
@@ -241,6 +243,64 @@ def test_a_call_about_no_model_is_not_renamed_and_not_passed_over(method, target
     assert [(target.upstream.name, target.model) for target in choice.targets] == [("azure", None)]
 
 
+PERSONAL = [
+    (b"Ocp-Apim-Subscription-Key", b"mine"),
+    (b"X-Auth-Token", b"mine"),
+    (b"OpenAI-Project", b"mine"),
+    (b"Cookie", b"mine"),
+]
+
+
+def copy_to_vertex(parts):
+    sending = parts.sending(b"{}", target=NATIVE + b"?alt=sse&key=mine", identity=BROUGHT, headers=PERSONAL)
+    return sending, parts.choosing.choose(sending).copies
+
+
+def moved_to_vertex(parts):
+    identity = Identity(MANAGED.key, b"fg-secret", b"x-goog-api-key")
+    headers = [(b"x-goog-api-key", b"fg-secret"), *PERSONAL]
+    sending = parts.sending(b"{}", target=NATIVE + b"?alt=sse&key=mine", identity=identity, headers=headers)
+    return sending, parts.choosing.choose(sending).targets
+
+
+NATIVE = b"/gemini/v1beta/models/g:generateContent"
+
+
+@pytest.mark.parametrize(
+    ("rule", "sent"),
+    [
+        (RouteRule("a", None, mirror=Mirror(Aim("vertex"), 1.0, "mirror:a")), copy_to_vertex),
+        (RouteRule("a", 'upstream == "gemini"', (Aim("vertex"),)), moved_to_vertex),
+    ],
+)
+def test_nothing_that_could_be_a_credential_goes_to_another_provider_wherever_it_stands(rule, sent):
+    sending, (target,) = sent(Parts(rule))
+    head = b"".join(
+        outgoing_head(
+            sending.call.head, b"POST", target.route.path, target.upstream, target.credential, uncompressed=False, upgrade=False
+        )
+    )
+    assert head.startswith(b"POST /x/v1beta/models/g:generateContent?alt=sse HTTP/1.1\r\n")
+    assert b"mine" not in head
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        RouteRule("a", None, (Aim("openai"),)),
+        RouteRule("a", None, (Aim("azure"), Aim("openai"))),
+        RouteRule("a", None, (Aim("openai", "x"), Aim("openai", "y"))),
+        RouteRule("a", None, mirror=Mirror(Aim("openai"), 1.0, "mirror:a")),
+        RouteRule("a", 'model == "another"', (Aim("openai"),)),
+    ],
+)
+def test_the_credentials_of_an_upstream_take_turns_however_often_a_call_asks_for_it(rule):
+    parts = Parts(rule)
+    choices = [parts.choose() for _ in range(10)]
+    first = Counter(next(one.credential.name for one in choice.targets if one.upstream.name == "openai") for choice in choices)
+    assert first == {"1": 5, "2": 5}
+
+
 def test_a_route_may_change_the_model_alone_or_the_limits_of_time_alone():
     choice = Parts(route("a", None, model="gpt-4o-mini", timeouts=RouteTimeouts(first_byte=3.0))).choose()
     assert names(choice) == ["openai", "openai"]
@@ -324,10 +384,10 @@ def answered(upstream: str, seconds: float, *, status: int = 200) -> Attempt:
 def test_the_fastest_comes_first_and_what_was_never_measured_before_it():
     parts = Parts(route("a", None, "openai", "azure", "sim", strategy="fastest"))
     assert names(parts.choose())[0] == "openai"
-    parts.choosing.note(answered("openai", 0.5), stream=None)
-    parts.choosing.note(answered("azure", 0.1), stream=False)
+    parts.choosing.note(answered("openai", 0.5), "gpt-4o", stream=None)
+    parts.choosing.note(answered("azure", 0.1), "gpt-4o", stream=False)
     assert names(parts.choose())[0] == "sim"
-    parts.choosing.note(answered("sim", 0.3), stream=None)
+    parts.choosing.note(answered("sim", 0.3), "gpt-4o", stream=None)
     firsts = Counter(names(parts.choose())[0] for _ in range(400))
     assert firsts["azure"] > 350
     # Now and then another one goes first, so that one that was slow can show that it no longer is.
@@ -335,18 +395,32 @@ def test_the_fastest_comes_first_and_what_was_never_measured_before_it():
     assert "azure 100 ms" in told(parts.choose())[0][2]
 
 
+def test_each_model_is_measured_by_itself():
+    parts = Parts(route("a", None, "openai", "azure", strategy="fastest"))
+    for upstream, model, seconds in (
+        ("openai", "o3", 9),
+        ("azure", "o3", 5),
+        ("openai", "gpt-4o", 0.2),
+        ("azure", "gpt-4o", 0.9),
+    ):
+        parts.choosing.note(answered(upstream, seconds), model, stream=False)
+    for model, fastest in (("o3", "azure"), ("gpt-4o", "openai")):
+        body = CHAT.replace(b"gpt-4o", model.encode())
+        assert Counter(names(parts.choose(body))[0] for _ in range(100)).most_common(1)[0][0] == fastest
+
+
 def test_errors_are_not_fast_answers():
     parts = Parts(route("a", None, "openai", "azure", strategy="fastest"))
-    parts.choosing.note(answered("openai", 0.4), stream=None)
-    parts.choosing.note(answered("azure", 0.01, status=500), stream=None)
-    parts.choosing.note(answered("azure", 0.8), stream=None)
+    parts.choosing.note(answered("openai", 0.4), "gpt-4o", stream=None)
+    parts.choosing.note(answered("azure", 0.01, status=500), "gpt-4o", stream=None)
+    parts.choosing.note(answered("azure", 0.8), "gpt-4o", stream=None)
     assert Counter(names(parts.choose())[0] for _ in range(100)).most_common(1)[0][0] == "openai"
 
 
 def test_streams_are_measured_by_themselves_and_old_times_are_forgotten():
     parts = Parts(route("a", None, "openai", "azure", strategy="fastest"))
     for upstream, seconds in (("openai", 0.2), ("azure", 0.1)):
-        parts.choosing.note(answered(upstream, seconds), stream=True)
+        parts.choosing.note(answered(upstream, seconds), "gpt-4o", stream=True)
     streamed = CHAT.replace(b'"model"', b'"stream":true,"model"')
     assert Counter(names(parts.choose(streamed))[0] for _ in range(100)).most_common(1)[0][0] == "azure"
     assert names(parts.choose())[0] == "openai"
@@ -356,11 +430,11 @@ def test_streams_are_measured_by_themselves_and_old_times_are_forgotten():
 
 def test_a_slow_upstream_that_recovers_is_first_again():
     parts = Parts(route("a", None, "openai", "azure", strategy="fastest"))
-    parts.choosing.note(answered("openai", 5.0), stream=None)
-    parts.choosing.note(answered("azure", 0.5), stream=None)
+    parts.choosing.note(answered("openai", 5.0), "gpt-4o", stream=None)
+    parts.choosing.note(answered("azure", 0.5), "gpt-4o", stream=None)
     for _ in range(2_000):
         first = names(parts.choose())[0]
-        parts.choosing.note(answered(first, 0.1 if first == "openai" else 0.5), stream=None)
+        parts.choosing.note(answered(first, 0.1 if first == "openai" else 0.5), "gpt-4o", stream=None)
     assert Counter(names(parts.choose())[0] for _ in range(100)).most_common(1)[0][0] == "openai"
 
 
@@ -433,3 +507,34 @@ def test_decisions_are_bounded_and_the_match_is_always_there():
     assert len(choice.decisions) == 32
     assert told(choice)[-2:] == [("…", False, "170 more routes do not match either"), ("last", True, "goes to sim")]
     assert len(msgspec.msgpack.encode(choice.decisions)) < 4_096
+
+
+def test_what_is_remembered_of_callers_texts_is_short():
+    parts = Parts(route("a", 'service_tier == "flex" || model == "o3"', "sim"))
+    body = CHAT.replace(b'"model"', b'"service_tier":"%b","model"' % (b"x" * 10**6))
+    assert names(parts.choose(body)) == ["openai", "openai"]
+    (values,) = parts.choosing._rules.routes[0]._said
+    assert max(map(len, values)) == LONGEST_TEXT
+
+
+def test_only_so_many_times_are_remembered_whatever_models_callers_name():
+    clock = Seconds()
+    times = FirstBytes(Random(1), clock)
+    for number in range(MOST_TIMES + 1):
+        clock.now += 0.01
+        times.note("openai", f"model {number}", stream=False, seconds=1.0)
+    assert [times.of("openai", f"model {number}", stream=False) for number in (0, 1, MOST_TIMES)] == [None, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "streams"),
+    [
+        (NATIVE.replace(b":generate", b":streamGenerate"), b'{"contents":[]}', "true"),
+        (NATIVE, b'{"contents":[]}', "false"),
+        (b"/v1/chat/completions", CHAT, "false"),
+        (b"/v1/chat/completions", b"--form", "null"),
+    ],
+)
+def test_whether_a_stream_is_asked_for_is_known_as_the_recorder_knows_it(target, body, streams):
+    choice = Parts(route("a", f'upstream != "" && stream == {streams}', "sim")).choose(body, target=target)
+    assert names(choice) == ["sim"]

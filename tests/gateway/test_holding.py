@@ -9,6 +9,7 @@ from domain.budgets import LimitRaise
 from domain.errors import BudgetExceeded, BudgetInFlight, BudgetUnavailable, InvalidRequest
 from domain.holds import read_hold
 from domain.ledger import Standing
+from gateway.amounts import MOST_HELD
 from gateway.emergency import Emergency
 from gateway.holding import LEASE_SECONDS
 from gateway.refusals import REMAINING, WARNING
@@ -105,6 +106,17 @@ def test_balanced_holds_half_as_much_again_as_such_calls_cost_before():
     assert [run(made.holdings.admit(one)).amounts for one in (plain, streamed)] == [[3_000], [3_000]]
     small = made.asking(max_tokens=10)
     assert run(made.holdings.admit(small)).amounts == [cost(small, 10)]
+
+
+@pytest.mark.parametrize("mode", ["soft", "strict"])
+def test_a_call_that_asks_for_more_than_can_be_counted_holds_more_than_any_limit_and_no_more(mode):
+    made = house(budget(limit=9 * 10**15, mode=mode))
+    asking = made.asking(upstream=DEAR, max_tokens=2**52, n=128)
+    if mode == "strict":
+        with pytest.raises(BudgetExceeded):
+            run(made.holdings.admit(asking))
+    else:
+        assert run(made.holdings.admit(asking)).amounts == [MOST_HELD]
 
 
 def test_soft_never_blocks_and_tells():

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from functools import partial
 from random import Random
 
 import pytest
@@ -49,6 +50,11 @@ def others() -> set[asyncio.Task]:
     return asyncio.all_tasks() - {asyncio.current_task()}
 
 
+def _choosing(rule, routes, upstreams, why_no_copy) -> Choosing:
+    clock = asyncio.get_running_loop().time
+    return Choosing(RouteRules([rule]), routes, upstreams, random=Random(1), clock=clock, why_no_copy=why_no_copy)
+
+
 class Running:
     """A proxy with routes, and the copies that it makes."""
 
@@ -59,15 +65,14 @@ class Running:
         routes = Routes({"up": calling.target(), "other": there}, "up")
         self.proxy.take(keys=self.proxy.keys, routes=routes, capture="full")
         self.copies = Mirroring(self.proxy.answer, loop, 1_000)
-        choosing = Choosing(
-            RouteRules([rule]), routes, calling.upstreams, random=Random(1), clock=loop.time, why_no_copy=self.copies.why_not
-        )
-        self.proxy.choose_by(choosing, self.copies)
+        self.choosing = partial(_choosing, rule, routes, calling.upstreams)
+        self.proxy.choose_by(self.choosing(self.copies.why_not), self.copies)
 
     async def over(self) -> None:
         """Wait until every copy has ended."""
         async with asyncio.timeout(60):
             await asyncio.gather(*others(), return_exceptions=True)
+        await asyncio.sleep(0)  # those that are over already are told of in this turn
         assert self.copies.running == 0
 
 
@@ -152,9 +157,12 @@ def test_only_calls_of_models_are_copied_and_only_whole():
     assert looked_at(whole=False) == looked_at(body=b"x" * 1_001) == "its body is too long to keep"
 
 
-async def test_copies_are_bounded_in_number_and_in_bytes(calling, other):
+@pytest.mark.parametrize("late", [False, True], ids=["no room", "others took the room while the call was held"])
+async def test_copies_are_bounded_in_number_and_in_bytes(calling, other, late):
     other.plan((steps.ReadBody(), steps.AwaitClosed()))
     running = Running(calling, other)
+    if late:
+        running.proxy.choose_by(running.choosing(lambda *_, **__: None), running.copies)
     for _ in range(MOST_AT_ONCE):
         await calling.call(running.proxy, BODY, OURS, JSON)
     assert running.copies.running == MOST_AT_ONCE

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.identity import BROWSER_KEY
 from gateway.limits import Limits
+from gateway.proxy import LONGEST_PLANNED
 from tests.gateway.calling import JSON, KEY, SECRET, THEIRS, Calling
 from tests.harness import steps
 from tests.harness.upstream import OK
@@ -261,6 +262,17 @@ async def test_the_last_answer_is_passed_on_with_its_headers(calling, status):
     assert (b"retry-after", b"7") in caller.headers
     assert (b"x-faregate-error-origin", b"upstream") in caller.headers
     assert len(calling.upstream.received) == 2
+
+
+async def test_no_plan_is_kept_for_a_model_that_nobody_has(calling):
+    calling.upstream.plan(steps.answer(OK))
+    proxy = calling.proxy()
+    callers = [
+        await calling.call(proxy, b'{"model":"%b"}' % (b"m" * length), OURS, JSON)
+        for length in (LONGEST_PLANNED, LONGEST_PLANNED + 1)
+    ]
+    assert callers[0].head is callers[1].head
+    assert max(len(model or "") for model, _ in callers[0].head.plans) == LONGEST_PLANNED
 
 
 async def test_credentials_are_used_in_turn(calling):

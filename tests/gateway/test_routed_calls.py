@@ -140,6 +140,17 @@ async def test_each_upstream_is_asked_for_usage_only_where_it_knows_how(calling,
     assert calling.records()[0].closing.changes == ()
 
 
+async def test_a_model_that_is_renamed_in_the_path_is_written_down_beside_what_else_is_changed(calling, other):
+    rule = RouteRule("r", None, (Aim("other", "n"),))
+    proxy = routed(calling, other, rule, dialect="openai")
+    target = b"/v1/deployments/m/chat/completions"
+    for body in (b'{"messages":[]}', b'{"messages":[],"faregate":{"user":"u"}}'):
+        await calling.call(proxy, body, OURS, JSON, target=target)
+
+    assert [record.closing.changes for record in calling.records()] == [("model",), ("model", "faregate")]
+    assert {one.head.start for one in other.received} == {b"POST /v1/deployments/n/chat/completions HTTP/1.1"}
+
+
 async def test_further_tries_go_round_until_one_answers(calling, other):
     calling.upstream.plan(steps.answer(BUSY), steps.answer(BUSY), steps.answer(OK))
     other.plan(steps.answer(BUSY))

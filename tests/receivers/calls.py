@@ -12,7 +12,7 @@ from destinations.base import DestinationConfig
 from destinations.client import client_for
 from domain.destinations import Parcel, Payload, Receipt
 from domain.ids import new_id, trace_id_for
-from tests.destinations.fixture import BATCH, error_variant, hostile, many, parcel, streamed_variant
+from tests.destinations.fixture import BATCH, error_variant, hostile, parcel, streamed_variant
 from tests.harness.wire import until
 
 # Servers take what comes before they keep it, and share this machine with others.
@@ -20,19 +20,14 @@ PATIENCE = 120.0
 Found = TypeVar("Found")
 
 
-def fresh(one: Parcel, *, run: str, session: str | None = None, name: str | None = None) -> Parcel:
-    """Return a call under new ids, of a run (which is a trace) and, if said so, of another session and model."""
-    span = one.span
-    labels = replace(span.labels, run=run, session=session or run)
-    changed = replace(
-        span,
-        id=new_id(time.time_ns()),
-        trace_id=trace_id_for(span.project, run),
-        span_id=os.urandom(8).hex(),
-        labels=labels,
-        model=name or span.model,
-    )
-    return replace(one, span=changed)
+def fresh(one: Parcel, *, run: str) -> Parcel:
+    """Return a call under new ids, of a run (which is a trace) and a session of this name."""
+    labels = replace(one.span.labels, run=run, session=run)
+    return replace(one, span=replace(one.span, **_ids(run), labels=labels))
+
+
+def _ids(run: str) -> dict[str, str]:
+    return {"id": new_id(time.time_ns()), "trace_id": trace_id_for("shop", run), "span_id": os.urandom(8).hex()}
 
 
 def conversation(run: str) -> list[Parcel]:
@@ -42,32 +37,20 @@ def conversation(run: str) -> list[Parcel]:
 
 def odd_ones(run: str) -> list[Parcel]:
     """Return calls that hold whatever JSON, an app or a provider can come up with, each in a trace of its own."""
-    return [replace(one, span=_with_ids(one, other)) for one, other in zip(hostile(), _fresh_ones(run), strict=False)]
-
-
-def _fresh_ones(run: str) -> list[Parcel]:
-    return [fresh(one, run=f"{run}-{number}") for number, one in enumerate(many(len(hostile())))]
-
-
-def _with_ids(one: Parcel, other: Parcel):  # noqa: ANN202 - a span
-    return replace(one.span, id=other.span.id, trace_id=other.span.trace_id, span_id=other.span.span_id)
+    return [replace(one, span=replace(one.span, **_ids(f"{run}-{number}"))) for number, one in enumerate(hostile())]
 
 
 def sent(config: DestinationConfig, parcels: Sequence[Parcel]) -> Receipt:
     """Send calls as one request, by the destination that these settings say."""
-    return _sent(config, lambda destination: destination.encode(parcels, BATCH))
+    return sent_bytes(config, config.build("mine", None).encode(parcels, BATCH))
 
 
 def sent_bytes(config: DestinationConfig, payload: Payload) -> Receipt:
-    """Send what is no payload of ours."""
-    return _sent(config, lambda destination: payload)
+    """Send a payload, which need be none of ours."""
 
-
-def _sent(config, make) -> Receipt:
     async def send() -> Receipt:
         async with client_for(config) as client:
-            destination = config.build("mine", client)
-            return await destination.send(make(destination))
+            return await config.build("mine", client).send(payload)
 
     return asyncio.run(send())
 

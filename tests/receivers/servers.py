@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.harness.gate import children_of, free_port, resident
+from tests.harness.gate import free_port
 
 # Where `make test` installs them, each into a place of its own.
 INSTALLED = Path(sys.prefix) / "receivers"
@@ -61,12 +61,11 @@ MLFLOW = Kind(
 
 
 class Server:
-    """One server, started once. `url` is where it is; `took` how long it was until it answered, in seconds."""
+    """One server, started once. `url` is where it is."""
 
     def __init__(self, kind: Kind) -> None:
         self.name = kind.name
         self.url = ""
-        self.took: float | None = None
         self._kind = kind
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
@@ -110,11 +109,6 @@ class Server:
             if time.monotonic() > self._began + PATIENCE:
                 raise NotThere(f"the {self.name} server did not answer within {PATIENCE:.0f} s: {self._said()}")
             pause.wait(0.5)
-        self.took = self.took or time.monotonic() - self._began
-
-    def resident(self) -> int:
-        """Return the memory of all its processes, in bytes."""
-        return 0 if self._process is None else sum(resident(pid) for pid in children_of(self._process.pid))
 
     def end(self) -> None:
         """Let it go, and forget what it kept."""

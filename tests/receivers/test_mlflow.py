@@ -1,59 +1,21 @@
 """A real MLflow tracking server takes what we send, and shows it: one test for each thing that somebody looks for there."""
 
-import base64
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import httpx
 import pytest
 
 from destinations.mlflow import MlflowConfig
 from destinations.otlp import OtlpConfig
 from domain.destinations import Misconfigured, Parcel, Payload, Receipt, Rejected
-from tests.destinations.fixture import IMAGE_URL, QUESTION, bare_variant, error_variant, fixture_span, parcel
+from tests.destinations.fixture import IMAGE_URL, QUESTION, RESPONSE, bare_variant, error_variant, fixture_span, parcel
 from tests.receivers.calls import conversation, fresh, odd_ones, sent, sent_bytes
-from tests.receivers.servers import Server
+from tests.receivers.reading import Experiment, id_of, plain
 
-pytestmark = pytest.mark.slow
-
-
-class Reading:
-    """An experiment of a server's, and what is in it."""
-
-    def __init__(self, server: Server, name: str) -> None:
-        self._client = httpx.Client(base_url=server.url, trust_env=False, timeout=60)
-        made = self._client.post("/api/2.0/mlflow/experiments/create", json={"name": name}).raise_for_status().json()
-        self.experiment = made["experiment_id"]
-        self.config = MlflowConfig(url=server.url, experiment_id=self.experiment, allow_private=True, timeout=60)
-
-    def __enter__(self) -> "Reading":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def trace(self, trace_id: str) -> dict[str, Any]:
-        """Return a trace with its spans."""
-        answer = self._client.get("/api/3.0/mlflow/traces/get", params={"trace_id": f"tr-{trace_id}"})
-        return answer.raise_for_status().json()["trace"]
-
-    def search(self, condition: str = "") -> list[dict[str, Any]]:
-        """Return the experiment's traces for which a condition in MLflow's own language holds."""
-        places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": self.experiment}}]
-        asked = {"locations": places, "max_results": 100, **({"filter": condition} if condition else {})}
-        return self._client.post("/api/3.0/mlflow/traces/search", json=asked).raise_for_status().json().get("traces", [])
-
-
-def plain(value: dict[str, Any]) -> Any:
-    """Return a value of OTLP as Python's."""
-    [(kind, inner)] = value.items()
-    if kind == "array_value":
-        return [plain(one) for one in inner.get("values", [])]
-    if kind == "kvlist_value":
-        return {one["key"]: plain(one["value"]) for one in inner.get("values", [])}
-    return inner
+# One worker has all of them: each server starts once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("receivers")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +25,7 @@ class Shown:
     calls: list[Parcel]
     receipt: Receipt
     trace: dict[str, Any]
-    reading: Reading
+    reading: Experiment
 
     def of(self, number: int) -> dict[str, Any]:
         """Return a call as it is shown; its attributes are Python's."""
@@ -75,14 +37,10 @@ class Shown:
         return json.loads(self.trace["trace_info"]["trace_metadata"][f"mlflow.trace.{name}"])
 
 
-def id_of(span: dict[str, Any]) -> str:
-    return base64.b64decode(span["span_id"]).hex()
-
-
 @pytest.fixture(scope="module")
 def shown(mlflow) -> Iterator[Shown]:
     """Three calls of one run, in one request."""
-    with Reading(mlflow, "shop") as reading:
+    with Experiment(mlflow, "shop") as reading:
         calls = conversation("run-shop")
         receipt = sent(reading.config, calls)
         yield Shown(calls, receipt, reading.trace(calls[0].span.trace_id), reading)
@@ -152,7 +110,7 @@ def test_a_refused_call_is_an_error_with_its_message(shown):
 
 
 def test_a_trace_that_is_nothing_but_an_error_is_one(mlflow):
-    with Reading(mlflow, "error") as reading:
+    with Experiment(mlflow, "error") as reading:
         call = fresh(error_variant(), run="run-error")
         sent(reading.config, [call])
         info = reading.trace(call.span.trace_id)["trace_info"]
@@ -161,7 +119,7 @@ def test_a_trace_that_is_nothing_but_an_error_is_one(mlflow):
 
 
 def test_a_run_that_comes_call_by_call_and_twice_counts_each_call_once(mlflow):
-    with Reading(mlflow, "again") as reading:
+    with Experiment(mlflow, "again") as reading:
         calls = conversation("run-again")
         for _ in range(2):
             for one in calls:
@@ -175,12 +133,40 @@ def test_a_run_that_comes_call_by_call_and_twice_counts_each_call_once(mlflow):
     assert told["cost"]["total_cost"] == pytest.approx(2 * 0.000333, rel=1e-12)
 
 
-def test_whatever_a_call_holds_is_taken(mlflow):
-    with Reading(mlflow, "odd") as reading:
+def test_a_parent_that_it_never_saw_makes_no_orphan(mlflow):
+    """What a trace was asked and answered is what its root was."""
+    with Experiment(mlflow, "parents") as reading:
+        call = fresh(parcel(), run="run-parent")
+        call.span.parent_span_id = "00f067aa0ba902b7"
+        sent(reading.config, [call])
+        trace = reading.trace(call.span.trace_id)
+    [span] = trace["spans"]
+    assert not span.get("parent_span_id")
+    assert (trace["trace_info"]["state"], trace["trace_info"]["execution_duration"]) == ("OK", "1.234s")
+    assert QUESTION in trace["trace_info"]["request_preview"]
+    assert "get_weather" in trace["trace_info"]["response_preview"]
+
+
+def test_whatever_a_call_holds_is_taken_and_can_be_shown(mlflow):
+    with Experiment(mlflow, "odd") as reading:
         calls = [*odd_ones("run-odd"), fresh(bare_variant(), run="run-bare")]
         receipt = sent(reading.config, calls)
         assert (receipt.status, receipt.refused) == (200, 0)
         assert {one["trace_id"] for one in reading.search()} == {f"tr-{one.span.trace_id}" for one in calls}
+        for one in calls:
+            [span] = reading.trace(one.span.trace_id)["spans"]
+            assert id_of(span) == one.span.span_id
+
+
+def test_a_number_that_it_could_not_show_again_is_shown(mlflow):
+    """Whole numbers of more than 64 bits are taken by it, and make every page that they are on fail."""
+    one = fresh(parcel(), run="run-number")
+    output = json.loads(json.dumps(RESPONSE))
+    output["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = json.dumps({"n": 2**70})
+    with Experiment(mlflow, "number") as reading:
+        sent(reading.config, [replace(one, content=replace(one.content, output=output, response=json.dumps(output).encode()))])
+        [span] = reading.trace(one.span.trace_id)["spans"]
+    assert str(2**70) in json.dumps(span["attributes"])
 
 
 def test_what_cannot_be_read_is_rejected(mlflow):
@@ -197,8 +183,8 @@ def test_an_experiment_that_there_is_not_waits_for_somebody(mlflow):
 
 
 def test_json_is_taken_as_protobuf_is(mlflow):
-    with Reading(mlflow, "json") as reading:
-        headers = {"x-mlflow-experiment-id": reading.experiment}
+    with Experiment(mlflow, "json") as reading:
+        headers = {"x-mlflow-experiment-id": reading.id}
         config = OtlpConfig(url=mlflow.url, headers=headers, encoding="json", allow_private=True, timeout=60)
         call = fresh(parcel(), run="run-json")
         assert sent(config, [call]).status == 200

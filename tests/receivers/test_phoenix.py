@@ -1,60 +1,19 @@
 """A real Phoenix takes what we send, and shows it: one test for each thing that somebody looks for there."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import httpx
 import pytest
 
 from destinations.phoenix import PhoenixConfig
 from domain.destinations import Parcel, Payload, Receipt, Rejected
 from tests.destinations.fixture import IMAGE_URL, QUESTION, REASONING, bare_variant, fixture_span, parcel
 from tests.receivers.calls import conversation, eventually, fresh, odd_ones, sent, sent_bytes
-from tests.receivers.servers import Server
+from tests.receivers.reading import Project
 
-pytestmark = pytest.mark.slow
-
-COSTS = """query ($id: ID!) { node(id: $id) { ... on Project { spans(first: 100) { edges { node {
-  spanId tokenCountPrompt tokenCountCompletion costSummary { total { cost } }
-  costDetailSummaryEntries { tokenType isPrompt value { cost tokens } } } } } } } }"""
-
-
-class Reading:
-    """What a Phoenix server shows of one project."""
-
-    def __init__(self, server: Server, project: str) -> None:
-        self.project = project
-        self.config = PhoenixConfig(url=server.url, project=project, allow_private=True, timeout=60)
-        self._client = httpx.Client(base_url=server.url, trust_env=False, timeout=60)
-
-    def __enter__(self) -> "Reading":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def listed(self, what: str, **asked: Any) -> list[dict[str, Any]]:
-        """Return spans, traces or sessions; none as long as there is no such project."""
-        answer = self._client.get(f"/v1/projects/{self.project}/{what}", params={"limit": 100, **asked})
-        if answer.status_code == 404:
-            return []
-        answer.raise_for_status()
-        return answer.json()["data"]
-
-    def spans(self, count: int) -> dict[str, dict[str, Any]]:
-        """Return the project's spans by id, as soon as there are `count`."""
-        found = eventually(
-            lambda: self.listed("spans"), lambda spans: len(spans) >= count, f"fewer than {count} spans came to {self.project}"
-        )
-        return {span["context"]["span_id"]: span for span in found}
-
-    def costs(self) -> dict[str, dict[str, Any]]:
-        """Return what Phoenix counts for each span, by span id."""
-        [project] = [one for one in self._client.get("/v1/projects").json()["data"] if one["name"] == self.project]
-        asked = {"query": COSTS, "variables": {"id": project["id"]}}
-        told = self._client.post("/graphql", json=asked).raise_for_status().json()
-        return {edge["node"]["spanId"]: edge["node"] for edge in told["data"]["node"]["spans"]["edges"]}
+# One worker has all of them: each server starts once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("receivers")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +23,7 @@ class Shown:
     calls: list[Parcel]
     receipt: Receipt
     spans: dict[str, dict[str, Any]]
-    reading: Reading
+    reading: Project
 
     def of(self, number: int) -> dict[str, Any]:
         """Return a call as it is shown."""
@@ -74,7 +33,7 @@ class Shown:
 @pytest.fixture(scope="module")
 def shown(phoenix):
     """Three calls of one run, in one request."""
-    with Reading(phoenix, "shop") as reading:
+    with Project(phoenix, "shop") as reading:
         calls = conversation("run-shop")
         receipt = sent(reading.config, calls)
         yield Shown(calls, receipt, reading.spans(3), reading)
@@ -125,8 +84,26 @@ def test_our_cost_is_kept_as_an_attribute_and_the_one_in_sums_is_from_its_own_pr
     ours = fixture_span().cost / 10**12
     assert shown.of(0)["attributes"]["llm.cost.total"] == ours
     id_ = shown.calls[0].span.span_id
-    costs = eventually(shown.reading.costs, lambda costs: costs[id_]["costSummary"], "costs were not worked out")
+    costs = eventually(
+        shown.reading.costs, lambda costs: (costs[id_]["costSummary"] or {}).get("total"), "no cost was worked out"
+    )
     assert costs[id_]["costSummary"]["total"]["cost"] not in {None, 0, ours}
+
+
+def test_with_our_prices_it_shows_our_cost(phoenix):
+    """It reads its prices now and then, so that calls are sent until one came after that."""
+    with Project(phoenix, "prices") as reading:
+        prompt = {"input": 0.15, "cache_read": 0.075, "cache_write": 0.6375}
+        reading.set_prices("gate-model", prompt, {"output": 2.775, "reasoning": 2.775})
+
+        def totals():
+            one = fresh(parcel(), run="run-prices")
+            sent(reading.config, [replace(one, span=replace(one.span, served_model="gate-model"))])
+            return [node["costSummary"]["total"]["cost"] for node in reading.costs().values() if node["costSummary"]]
+
+        ours = fixture_span().cost / 10**12
+        found = eventually(totals, lambda totals: any(total == pytest.approx(ours) for total in totals), "our prices do not hold")
+    assert all(total is None or total == pytest.approx(ours) for total in found)
 
 
 def test_a_refused_call_is_an_error_with_its_message(shown):
@@ -158,23 +135,36 @@ def test_a_run_is_one_trace_and_a_session_holds_it(shown):
 
 
 def test_what_is_sent_again_is_there_once_and_the_first_one_stays(phoenix):
-    with Reading(phoenix, "again") as reading:
-        [first] = calls = [fresh(parcel(), run="run-again")]
-        for _ in range(2):
-            assert sent(reading.config, calls).status == 200
-        # Queues are worked off in order: when the last one is there, those before it have been looked at.
+    with Project(phoenix, "again") as reading:
+        first = fresh(parcel(), run="run-again")
+        other = replace(first, span=replace(first.span, model="another"))
         last = fresh(parcel(), run="run-after")
-        sent(reading.config, [last])
+        # Queues are worked off in order: when the last one is there, those before it have been looked at.
+        for one in (first, first, other, last):
+            assert sent(reading.config, [one]).status == 200
         spans = eventually(
             lambda: reading.listed("spans"),
             lambda spans: last.span.span_id in {span["context"]["span_id"] for span in spans},
             "the last span did not come",
         )
-    assert sorted(span["context"]["span_id"] for span in spans) == sorted([first.span.span_id, last.span.span_id])
+    named = sorted((span["context"]["span_id"], span["name"]) for span in spans)
+    assert named == sorted((one.span.span_id, "chat gpt-4o-mini") for one in (first, last))
+
+
+def test_a_parent_that_it_never_saw_makes_no_orphan(phoenix):
+    with Project(phoenix, "parents") as reading:
+        call = fresh(parcel(), run="run-parent")
+        call.span.parent_span_id = "00f067aa0ba902b7"
+        kept = fresh(call, run="run-kept")
+        sent(reading.config, [call])
+        sent(reading.config.model_copy(update={"parents": "keep"}), [kept])
+        spans = reading.spans(2)
+    assert spans[call.span.span_id]["parent_id"] is None
+    assert spans[kept.span.span_id]["parent_id"] == "00f067aa0ba902b7"
 
 
 def test_whatever_a_call_holds_is_taken(phoenix):
-    with Reading(phoenix, "odd") as reading:
+    with Project(phoenix, "odd") as reading:
         calls = [*odd_ones("run-odd"), fresh(bare_variant(), run="run-bare")]
         receipt = sent(reading.config, calls)
         assert (receipt.status, receipt.refused) == (200, 0)

@@ -14,11 +14,12 @@ from tests.harness.records import Records
 from tests.harness.steps import answer
 from tests.harness.wire import until
 from tests.pricing.shapes import chat
-from tests.receivers import test_mlflow, test_phoenix
 from tests.receivers.calls import PATIENCE, eventually
+from tests.receivers.reading import Experiment, Project, id_of
 from tests.wire.settings import KEYS, MANAGED, upstream_table
 
-pytestmark = pytest.mark.slow
+# One worker has all of them: each server starts once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("receivers")]
 
 UP = ("-m", "gateway", "up")
 DESTINATIONS = """
@@ -58,7 +59,7 @@ REFUSED = {"error": {"message": "The prompt is too long.", "type": "invalid_requ
 @pytest.fixture(scope="module")
 def places(phoenix, mlflow):
     """A project and an experiment of this module's."""
-    with test_phoenix.Reading(phoenix, "whole") as project, test_mlflow.Reading(mlflow, "whole") as experiment:
+    with Project(phoenix, "whole") as project, Experiment(mlflow, "whole") as experiment:
         yield project, experiment
 
 
@@ -66,7 +67,7 @@ def places(phoenix, mlflow):
 def gate(places, upstream, tmp_path_factory):
     """A whole gateway that sends to both."""
     project, experiment = places
-    told = DESTINATIONS.format(phoenix=project.config.url, mlflow=experiment.config.url, experiment=experiment.experiment)
+    told = DESTINATIONS.format(phoenix=project.config.url, mlflow=experiment.config.url, experiment=experiment.id)
     running = run_gate(
         upstream_table("openai", upstream.port) + KEYS + told, data=tmp_path_factory.mktemp("receivers"), command=UP
     )
@@ -113,12 +114,12 @@ def test_calls_arrive_at_mlflow_as_they_were_recorded(calls, places):
     trace = eventually(
         lambda: experiment.trace(good["trace_id"]), lambda trace: len(trace["spans"]) >= 2, "a call did not come to MLflow"
     )
-    assert {test_mlflow.id_of(span) for span in trace["spans"]} == {good["span_id"], bad["span_id"]}
+    assert {id_of(span) for span in trace["spans"]} == {good["span_id"], bad["span_id"]}
     told = trace["trace_info"]["trace_metadata"]
     assert json.loads(told["mlflow.trace.cost"])["total_cost"] == float(good["cost_usd"]) > 0
     assert json.loads(told["mlflow.trace.tokenUsage"])["cache_read_input_tokens"] == 1_024
     assert (told["mlflow.trace.session"], told["mlflow.trace.user"]) == ("sess-whole", "user-whole")
-    [refused] = [span for span in trace["spans"] if test_mlflow.id_of(span) == bad["span_id"]]
+    [refused] = [span for span in trace["spans"] if id_of(span) == bad["span_id"]]
     assert refused["status"]["code"] == "STATUS_CODE_ERROR"
     assert "The prompt is too long." in refused["status"]["message"]
 

@@ -13,7 +13,7 @@ from domain.calls import CallError, ToolCall
 from domain.decisions import Decision
 from domain.exchange import Attempt, Labels
 from domain.spans import Content
-from recorder.fitting import LONGEST_RAW, fitted
+from recorder.fitting import LONGEST_RAW, fitted, fitted_extra
 from recorder.profiles import DEFAULT, KINDS, Redaction
 from recorder.spans import record_of
 from tests.destinations.fixture import fixture_content, fixture_span
@@ -118,6 +118,19 @@ def test_labels_are_hashed_so_that_calls_stay_together():
     assert said("a@y.org", b"k") != said("a@y.org", b"l")
     assert said("a@y.org", b"") == "[email]"
     assert said("user-1", b"k") == "user-1"
+
+
+def test_fields_that_rules_set_are_hashed_like_the_labels_that_they_are_made_of():
+    labels = fitted(span(labels=Labels(user="a@y.org")), None, mode="full", profile=("pii",), key=b"k")[0].labels
+    given = {"who": "a@y.org", "all": ["a@y.org", 7], "team": "a"}
+    assert fitted_extra(given, mode="full", profile=("pii",), key=b"k") == {
+        "who": labels.user,
+        "all": [labels.user, 7],
+        "team": "a",
+    }
+    assert fitted_extra(given, mode="redacted", profile=(), key=b"k")["who"] == labels.user
+    assert fitted_extra(given, mode="none", profile=(), key=b"k")["who"] == labels.user
+    assert fitted_extra(given, mode="full", profile=()) == given == {"who": "a@y.org", "all": ["a@y.org", 7], "team": "a"}
 
 
 def test_without_content_there_are_no_bodies_no_arguments_and_no_secrets_in_errors():

@@ -4,11 +4,11 @@ import pytest
 
 from domain.deliveries import Attempt, Counts, Later, Owed
 from storage.database import Database
-from storage.deliveries import BEGINNING, DeliveryDesk, DeliveryStore, Listing
+from storage.deliveries import DeliveryDesk, DeliveryStore, Listing
 from storage.deliveries.payloads import LARGEST
 from storage.deliveries.totals import Totals
 from tests.storage.owed import NOW, a_desk, a_store, an_event, claim, dead, delivered, ids, later, save
-from tests.storage.samples import BEGIN, SECOND
+from tests.storage.samples import SECOND
 
 
 @pytest.fixture
@@ -215,21 +215,6 @@ def test_replayed_bodies_count_for_the_bytes_that_are_claimed_at_once(
     desk.replay("a", [span.id for span in spans], Owed("a"))
     assert len(claim(store, lane="replay", most_bytes=1)) == 1
     assert len(claim(store, lane="replay", most_bytes=10**6)) == 2
-
-
-def test_recorded_calls_are_walked_by_time_in_chunks(database: Database, desk: DeliveryDesk) -> None:
-    save(database, 7)
-    begin, end = BEGIN + SECOND, BEGIN + 6 * SECOND
-    found, place = [], BEGINNING
-    chunks = 0
-    while place is not None:
-        numbers, place = desk.seqs_between(begin, end, place, 2)
-        found += numbers
-        chunks += 1
-    assert len(found) == 5
-    assert chunks == 3
-    assert desk.replay("a", found, Owed("a")) == 5
-    assert desk.seqs_between(0, BEGIN) == ([], None)
 
 
 def test_what_waits_in_a_lane_is_counted_up_to_a_bound(database: Database, store: DeliveryStore, desk: DeliveryDesk) -> None:

@@ -48,7 +48,7 @@ def test_an_office_that_stands_still_holds_nothing_up(warm: bool, config: str, t
         with Traffic(gate.address) as traffic:
             traffic.more(10)
             if warm:
-                assert asked(gate, "/api/v1/calls", admin).status == 200
+                until(lambda: asked(gate, "/api/v1/calls", admin).status == 200, "the office does not answer")
             with standing_still(processes(gate, "office")):
                 before = len(traffic.seconds)
                 with ThreadPoolExecutor(len(PAGES)) as pool:

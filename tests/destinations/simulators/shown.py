@@ -142,8 +142,8 @@ def by_opik(found: Attributes) -> Shown:
     metadata = json.loads(found.get("opik.metadata", "{}"))
     return Shown(
         input=usage.get("input_tokens"),
-        cached=usage.get("cache_read.input_tokens"),
-        written=usage.get("cache_creation.input_tokens"),
+        cached=usage.get("cache_read_input_tokens"),
+        written=usage.get("cache_creation_input_tokens"),
         output=usage.get("output_tokens"),
         reasoning=usage.get("reasoning.output_tokens"),
         cost=metadata.get("gateway.cost_usd"),
@@ -153,9 +153,24 @@ def by_opik(found: Attributes) -> Shown:
     )
 
 
+def priced_by_opik(found: Attributes, style: str) -> tuple[int, int, int]:
+    """Return how many input tokens Opik multiplies with the price of plain input, of reading from a cache, and of writing to it."""
+    usage = {name.removeprefix("gen_ai.usage."): value for name, value in found.items() if name.startswith("gen_ai.usage.")}
+    read, written = usage.get("cache_read_input_tokens", 0), usage.get("cache_creation_input_tokens", 0)
+    if style == "openai":
+        return usage["input_tokens"] - read, read, 0
+    names = {
+        "anthropic": ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"),
+        "bedrock": ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens"),
+    }[style]
+    told = zip(names, (usage["input_tokens"], read, written), strict=True)
+    plain, read, written = (usage.get(f"original_usage.{name}", otherwise) for name, otherwise in told)
+    return plain, read, written
+
+
 def by_weave(found: Attributes) -> Shown:
-    """It adds up tokens by both of their names."""
-    plain = by_conventions(found)
+    """It adds up tokens by both of their names, and takes what begins with `gen_ai.prompt` for the input, before the messages."""
+    plain = by_conventions({} if any(name.startswith("gen_ai.prompt") for name in found) else found)
     told = json.loads(found.get("wandb.attributes", "{}"))
     return Shown(
         input=(plain.input or 0) + found.get("gen_ai.usage.prompt_tokens", 0) + found.get("llm.token_count.prompt", 0) or None,

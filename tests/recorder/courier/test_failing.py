@@ -4,13 +4,21 @@ import asyncio
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import text
 
 from domain.deliveries import Owed
-from domain.destinations import Misconfigured, Receipt, Rejected, Unavailable
+from domain.destinations import Limits, Misconfigured, Receipt, Rejected, Unavailable
 from domain.errors import StoreUnavailable
-from recorder.courier.configured import Made
+from recorder.courier.books import Books
+from recorder.courier.clock import Clock
+from recorder.courier.configured import Configured, Made
 from recorder.courier.trial import trial_event
+from recorder.courier.upkeep import buried
+from storage.database import open_database
+from tests.recorder.courier.memory_queue import MemoryQueue
+from tests.recorder.courier.virtual import Inline
 from tests.recorder.courier.world import DAY, Fake, FakeOfEvents, World
+from tests.storage.owed import NOW, a_store, claim, ids, save
 from tests.storage.samples import SECOND, a_span
 
 
@@ -283,6 +291,28 @@ def test_what_was_owed_for_too_long_is_given_up_while_the_destination_is_still_d
         assert "deliveries.dead" in [event.type for event in world.events]
 
 
+def test_what_is_looked_at_for_its_age_stays_in_no_batch(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path / 'faregate.db'}")
+    database.upgrade()
+    store = a_store(database)
+    old = save(database, 1, "d")
+    young = save(database, 3, "d", first=1)
+    with database.writing() as connection:
+        connection.execute(text("UPDATE deliveries SET owed_at = :at WHERE number = 1"), {"at": NOW - 2 * int(DAY) * SECOND})
+    one = Configured("d", lambda: None, Limits(keeps_batches=True), retry_for=DAY)
+    books = Books(store, Inline())
+
+    async def bury():
+        writing = asyncio.create_task(books.write())
+        dead = await buried(books, one, Clock(lambda: NOW, lambda: 0.0), NOW - 2 * int(DAY) * SECOND)
+        writing.cancel()
+        return dead
+
+    assert ids(outcome.claim for outcome in asyncio.run(bury())) == [old[0].id]
+    assert ids(claim(store, "d", most=2, keep_batches=True, batch="b1")) == [young[0].id, young[1].id]
+    database.close()
+
+
 def test_what_may_go_elsewhere_goes_there_when_a_destination_stays_down():
     down, other = Fake(always(Unavailable("down"))), Fake()
     with World({"d": down, "other": other}) as world:
@@ -294,6 +324,28 @@ def test_what_may_go_elsewhere_goes_there_when_a_destination_stays_down():
         assert other.taken == moving
         assert sorted(world.queue.rows["d"]) == sorted(staying)
         assert world.queue.delivered["other"] == 700
+
+
+def test_an_office_says_that_it_lives_however_much_goes_elsewhere():
+    beats = []
+
+    class Queue(MemoryQueue):
+        def beat(self, *, now):
+            beats.append(now)
+
+    class SlowToDivert(Inline):
+        async def run(self, function, *arguments):
+            if getattr(getattr(function, "func", None), "__name__", "") == "divert":
+                await asyncio.sleep(9)
+            return function(*arguments)
+
+    down, other = Fake(always(Unavailable("down"))), Fake()
+    world = World({"d": down, "other": other}, queue=Queue(lambda: world.wall()), make_worker=SlowToDivert)
+    with world:
+        world.owe("d", 5000, otherwise="other")
+        world.run(600)
+        assert world.queue.delivered["other"] == 5000
+        assert max(later - earlier for earlier, later in pairwise(beats)) < 10 * SECOND
 
 
 def test_nothing_goes_to_another_that_is_down_too():

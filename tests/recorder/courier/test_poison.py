@@ -15,6 +15,7 @@ from domain.deliveries import Claimed, Owed
 from domain.destinations import Misconfigured, Parcel, Receipt, Rejected, TooLarge
 from recorder.courier.configured import Configured, Made
 from recorder.courier.packing import Packer
+from recorder.courier.sending import MOST_REFUSED
 from recorder.courier.shrinking import LONGEST_TEXT, shrunk
 from recorder.courier.worker import Worker
 from recorder.courier.workroom import MOST_LEFT_BEHIND, Stuck, Workroom
@@ -78,6 +79,15 @@ def test_what_a_receipt_says_of_each_is_heeded():
         assert world.queue.refused["d"] == 2
         assert len(fake.requests) == 2
         assert world.queue.outcomes["d"][0].note == "look"
+
+
+def test_a_count_of_what_was_refused_is_believed_within_reason():
+    fake = Fake(lambda _: Receipt(200, refused=10**29))
+    with World({"d": fake}) as world:
+        owed = world.owe("d", 3)
+        world.run(10)
+        assert fake.taken == owed
+        assert world.queue.refused["d"] == MOST_REFUSED
 
 
 def test_a_batch_that_is_too_large_is_halved():
@@ -292,3 +302,75 @@ async def test_too_many_steps_that_never_end_are_a_matter_of_settings():
     finally:
         hang.set()
         room.close()
+
+
+class Extras(Fake):
+    """It keeps the fields that rules set, by call."""
+
+    def encode(self, parcels, batch):
+        self.extras = {**getattr(self, "extras", {}), **{parcel.span.id: dict(parcel.extra) for parcel in parcels}}
+        return super().encode(parcels, batch)
+
+
+def test_what_a_transformation_adds_to_one_call_is_not_in_others_that_are_owed_on_the_same_terms():
+    def transform(parcel):
+        parcel.extra["seen"] = parcel.extra.get("seen", 0) + 1
+        return parcel
+
+    fake = Extras()
+    fake.transform = transform
+    with World({"d": fake}) as world:
+        terms = {}
+        owed = world.owe("d", 3, extra=terms)
+        world.run(10)
+        assert fake.extras == {id_: {"seen": 1} for id_ in owed}
+        assert terms == {}
+
+
+@pytest.mark.parametrize("content", ["full", "none"])
+def test_what_rules_set_is_redacted_like_the_labels_that_it_was_made_of(content):
+    fake = Extras()
+    with World({"d": fake}, d={"content": content, "redact": ("card",)}) as world:
+        (owed,) = world.owe("d", 1, extra={"note": "card 4111 1111 1111 1111", "team": "a"})
+        world.run(10)
+        assert fake.extras == {owed: {"note": "card [card]", "team": "a"}}
+
+
+@pytest.mark.parametrize("odd", [{"span": None}, {"content": "text"}, {"shortened": "much"}, {"extra": None}])
+def test_an_odd_parcel_of_a_transformation_dies_alone_and_does_not_stop_the_lane(odd):
+    def transform(parcel):
+        return replace(parcel, **odd) if parcel.span.model == "odd" else parcel
+
+    fake = Fake(items=10)
+    fake.transform = transform
+    with World({"d": fake}) as world:
+        spans = [a_span(model=model) for model in ("good", "odd", "good")]
+        for span in spans:
+            world.queue.owe("d", span)
+        world.run(10)
+        assert fake.taken == [spans[0].id, spans[2].id]
+        assert world.queue.died("d") == {spans[1].id: "transform"}
+
+
+def test_a_call_that_cannot_be_shrunk_dies_alone_and_does_not_stop_the_lane():
+    encoded = []
+
+    class Odd(dict):
+        def items(self):
+            if encoded:
+                raise KeyError("prompt")
+            encoded.append(True)
+            return super().items()
+
+    fake = Fake(body_bytes=5000)
+    with World({"d": fake}) as world:
+        odd = a_span()
+        world.queue.owe("d", odd, replace(a_content(), input=Odd(text="long " * 9000)))
+        world.run(10)
+        assert encoded
+        owed = world.owe("d", 2)
+        world.run(30)
+        assert fake.taken == owed
+        (dead,) = world.queue.dead["d"].values()
+        assert (dead.claim.span, dead.kind) == (odd, "transform")
+        assert dead.error.startswith("could not be shortened: KeyError")

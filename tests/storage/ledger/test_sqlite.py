@@ -288,3 +288,18 @@ async def test_a_hold_whose_caller_left_meanwhile_does_not_disturb_those_beside_
         await left
     await gate.release("left", now=NOW)
     assert await gate.hold("next", [claim], **TIME) == Held((Standing(0, 6),))
+
+
+async def test_a_hold_that_is_repeated_beside_another_is_held_once_though_no_second_one_fits(gate, office):
+    first = await gate.hold("again", [a_claim(8, limit=10)], **TIME)
+    again, _ = await asyncio.gather(gate.hold("again", [a_claim(8, limit=10)], **TIME), gate.hold("b", [a_claim(1, "b")], **TIME))
+    assert again == first
+    assert office.standings(["b1@usd:total"], now=NOW) == {"b1@usd:total": Standing(0, 8)}
+
+
+@pytest.mark.parametrize("others", [0, 2])
+async def test_nobody_waits_for_ever_for_an_amount_that_the_file_cannot_hold(gate, others):
+    beside = (gate.hold(f"beside {number}", [a_claim(1)], **TIME) for number in range(others))
+    answers = await asyncio.gather(gate.hold("huge", [a_claim(2**70, "huge", None)], **TIME), *beside, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [LedgerUnavailable] * (others + 1)
+    assert await gate.hold("next", [a_claim(3)], **TIME) == Held((Standing(0, 3),))
