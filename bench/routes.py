@@ -10,7 +10,8 @@ from domain.ids import new_id
 from domain.keys import ApiKey
 from domain.routes import Aim, RouteRule
 from domain.upstreams import Upstream
-from gateway.choosing import Choosing, Sending
+from gateway.aims import Sending
+from gateway.choosing import Choosing
 from gateway.heads import head_of
 from gateway.identity import Identity
 from gateway.peek import asked_in
@@ -77,4 +78,4 @@ def _sending(routes: Routes, session: str) -> Sending:
     plan = planned(routes, head, identity, asked.model, method=b"POST", capture="full")
     call = Admitted(head, BODY, asked, plan, ask_usage=False, edits=())
     labels = Labels(session=session, customer="globex", env="prod", tags={"team": "search", "app": "web"})
-    return Sending(new_id(1), time.time_ns(), call, labels, b"POST", True, len(BODY), plan.targets)
+    return Sending(new_id(1), time.time_ns(), call, labels, b"POST", True, len(BODY))

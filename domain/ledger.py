@@ -9,6 +9,8 @@ was held in. Amounts are integers in the budget's own unit. Every operation can 
 
 The ledger answers fast and may be lost; the truth is in the store, where each saved call adds to what its counters have spent. So a ledger
 that was lost says so to everybody (`LedgerLost`) until an office has made it anew.
+
+Claims, standings and answers are values, but not frozen: the gate makes several for each call of a key under a budget.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ from typing import Protocol
 PARTS = 60  # of a rolling window; the one before them is counted whole too, since the window's beginning is in it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
     """So much of one counter. `counter` is `budget-id[|member]@unit:window`; `limit` is None where nothing is refused (soft budgets: told, never blocked).
 
@@ -39,7 +41,7 @@ class Claim:
         return self.part - PARTS if self.rolling else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
     """What a counter holds: settled (and charged, for leases that ran out), and held."""
 
@@ -56,14 +58,14 @@ class Tally:
     held: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
     """The hold is there. `standings` are those after it, in the order of the claims."""
 
     standings: tuple[Standing, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Refused:
     """Nothing changed. `claim` is the first that did not fit, with what its counter holds.
 

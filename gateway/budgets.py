@@ -17,16 +17,13 @@ MOST_PLANS = 4096
 
 @dataclass(slots=True)
 class Applied:
-    """A budget as it applies to one call: whose sum counts (None: there is one), and the window."""
+    """A budget as it applies to a call: whose sum counts (None: there is one), the window, its limit, and a claim of nothing on its counter."""
 
     budget: Budget
     member: str | None
     window: Window
-
-    @property
-    def limit(self) -> int:
-        """The limit in this window."""
-        return self.budget.limit_at(self.window.start)
+    limit: int
+    empty: Claim
 
     @property
     def name(self) -> str:
@@ -35,7 +32,13 @@ class Applied:
 
     def claim(self, amount: int, *, limit: int | None) -> Claim:
         """Return a claim of `amount` on it."""
-        return claim_on(self.budget, self.member, self.window, amount, limit=limit)
+        empty = self.empty
+        return Claim(empty.counter, amount, limit, empty.forget_at, empty.rolling, empty.part)
+
+
+def applied_on(budget: Budget, member: str | None, window: Window) -> Applied:
+    """Return a budget as it applies to calls in `window`."""
+    return Applied(budget, member, window, budget.limit_at(window.start), claim_on(budget, member, window, 0, limit=None))
 
 
 class Budgets:
@@ -49,6 +52,7 @@ class Budgets:
         self._all: tuple[Budget, ...] = ()
         self._plans: dict[str, tuple[ApiKey, tuple[Budget, ...]]] = {}
         self._windows: dict[WindowRule, Window] = {}
+        self._sums: dict[str, Applied] = {}
         self.refresh()
 
     @property
@@ -71,6 +75,7 @@ class Budgets:
         self._all = _together(self._own, load_budgets(self._path))
         self._plans = {}
         self._windows = {}
+        self._sums = {}
         return True
 
     def of_key(self, key: ApiKey) -> tuple[Budget, ...]:
@@ -92,10 +97,18 @@ class Budgets:
         for budget in budgets:
             member = member_of(budget.scope, subject)
             if member is not None:
-                found.append(Applied(budget, member or None, self._window(budget.window, now)))
+                window = self._window(budget.window, now)
+                found.append(applied_on(budget, member, window) if member else self._sum(budget, window))
         if len(found) > 1:
             found.sort(key=lambda one: (one.budget.id, one.member or ""))
         return found
+
+    def _sum(self, budget: Budget, window: Window) -> Applied:
+        """Return a budget of which there is one sum; the same for all calls in a window."""
+        known = self._sums.get(budget.id)
+        if known is None or known.window is not window or known.budget is not budget:
+            known = self._sums[budget.id] = applied_on(budget, None, window)
+        return known
 
     def _window(self, rule: WindowRule, now: float) -> Window:
         """Return the window around `now`; working one out costs much more than looking it up."""

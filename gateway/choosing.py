@@ -1,26 +1,21 @@
 """Which targets a call is sent to, by the operator's routes: which route, which upstreams, in which order, and why.
 
-    known ─ first route that matches and can serve it ─ its upstreams ─ in the order of its strategy ─ each with its credentials
-
-An upstream can serve a call if it speaks the call's dialect (nothing is translated) and something proves the call there: a caller's own
-credential goes to no other provider than the one it was meant for.
+known ─ first route that matches and can serve it (`gateway.aims`) ─ its upstreams ─ in the order of its strategy ─ each with its credentials
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from domain.decisions import Decision
 from domain.errors import DeniedByRoute
-from domain.exchange import Attempt, Labels
-from domain.routes import Aim, Mirror, Retries, RouteRule
-from domain.upstreams import Timeouts, Upstream
-from gateway.heads import without_secrets
-from gateway.outgoing import Credential
-from gateway.plans import Plan, credentials_at, no_api_key, own_credentials, without_our_key
-from gateway.routes import Routes, Target, moved
-from gateway.shaping import Admitted, form_model, is_modelless
+from domain.exchange import Attempt
+from domain.routes import Mirror, Retries, RouteRule
+from gateway.aims import Aimed, Aims, Sending, aims_of, aims_of_copy
+from gateway.plans import no_api_key
+from gateway.routes import Routes, Target
+from gateway.shaping import Admitted, form_model
 from gateway.strategies import FirstBytes, cheapest_order, least_busy_order, split_order, sticky_value
 from gateway.upstreams import Upstreams
 from routing.routes import LONGEST_WHY, CompiledRoute, Known, RouteRules, bounded
@@ -30,7 +25,6 @@ if TYPE_CHECKING:
     from gateway.hold import Asking
 
 LONGEST_TEXT = 2_048
-DIALECTS = {"openai": "OpenAI's API", "anthropic": "Anthropic's API", "gemini": "Gemini's API"}
 
 
 class Quoting(Protocol):
@@ -53,32 +47,6 @@ def _copies_all(method: bytes, path: bytes, body: bytes, *, whole: bool) -> str 
 
 
 @dataclass(slots=True)
-class Sending:
-    """A call that wants to be sent: what was admitted, and how its request came. `at` is in Unix nanoseconds, `length` what its head told."""
-
-    id: str
-    at: int
-    call: Admitted
-    labels: Labels
-    method: bytes
-    whole: bool
-    length: int | None
-
-
-@dataclass(slots=True)
-class Aimed:
-    """One of a route's upstreams, and the targets that it stands for: one for each of its credentials."""
-
-    aim: Aim
-    targets: list[Target]
-
-    @property
-    def upstream(self) -> Upstream:
-        """The upstream."""
-        return self.targets[0].upstream
-
-
-@dataclass(slots=True)
 class Choice:
     """What was chosen. `measured`: how long the first byte takes is to be noted. `mirror`, `copies`: a copy goes there, one target after the other."""
 
@@ -94,14 +62,6 @@ class Choice:
         """Return the decisions where the copy that was chosen is not sent after all."""
         *others, last = self.decisions
         return *others, replace(last, why=f"{last.why.removesuffix(_copied(mirror))}{_not_copied(mirror, why)}"[:LONGEST_WHY])
-
-
-@dataclass(slots=True)
-class _Aims:
-    """A route's upstreams as they can serve calls that are alike, and why the others cannot."""
-
-    usable: list[Aimed] = field(default_factory=list)
-    not_usable: list[str] = field(default_factory=list)
 
 
 class Choosing:
@@ -166,47 +126,16 @@ class Choosing:
         aims = self._aims(route, sending)
         return None if aims.usable else "matches, but " + "; ".join(aims.not_usable)
 
-    def _aims(self, route: CompiledRoute, sending: Sending) -> _Aims:
+    def _aims(self, route: CompiledRoute, sending: Sending) -> Aims:
         """Return the upstreams of a route, worked out once for calls that are alike."""
         plan = sending.call.plan
         if plan.route.model is None:
             # Whether a form says the model, and where, is another matter with each call.
-            return self._work_out(route.rule, sending)
+            return aims_of(route.rule, sending, self._routes)
         known = plan.aims.get(route.place)
         if known is None:
-            known = plan.aims[route.place] = self._work_out(route.rule, sending)
+            known = plan.aims[route.place] = aims_of(route.rule, sending, self._routes)
         return known
-
-    def _work_out(self, rule: RouteRule, sending: Sending) -> _Aims:
-        plan, found = sending.call.plan, _Aims()
-        for aim in rule.aims or (Aim(plan.route.upstream.name),):
-            upstream = self._routes.upstreams[aim.upstream]
-            credentials = credentials_at(upstream, plan.identity, plan.route.upstream)
-            self._add(found, aim, rule, sending, credentials)
-        return found
-
-    def _add(self, found: _Aims, aim: Aim, rule: RouteRule, sending: Sending, credentials: list[Credential] | None) -> None:
-        """Add an upstream to those that can serve a call, or to the others with the reason."""
-        plan = sending.call.plan
-        upstream = self._routes.upstreams[aim.upstream]
-        model = aim.model or rule.model
-        renamed = None if model is None or model == plan.route.model else _place_of_model(sending)
-        if not _speaks(upstream, plan):
-            found.not_usable.append(f"{aim.text} does not speak {DIALECTS[plan.opening[3]]}")
-        elif renamed == "hidden":
-            found.not_usable.append(f"{aim.text} has another name for the model, and the one in this request cannot be reached")
-        elif credentials is None:
-            found.not_usable.append(f"the caller brought its own credential, which is not for {aim.text}")
-        elif not credentials:
-            found.not_usable.append(f"{aim.text} has no API key")
-        else:
-            route = moved(plan.route, sending.call.head.place, upstream, model if renamed == "there" else None)
-            if credentials[0].alone:
-                route.path = without_secrets(route.path)
-            elif sending.call.head.ours_in_query:
-                route.path = without_our_key(route.path)
-            timeouts = _timeouts(rule, upstream)
-            found.usable.append(Aimed(aim, [Target(upstream, one, route, timeouts) for one in credentials]))
 
     # In which order
 
@@ -284,11 +213,7 @@ class Choosing:
         why = self._why_no_copy(sending.method, call.plan.path, call.body, whole=sending.whole)
         if why is not None:
             return _not_copied(mirror, why)
-        found, upstream = _Aims(), self._routes.upstreams[mirror.to.upstream]
-        # The operator's own, whatever the caller brought.
-        self._add(
-            found, mirror.to, RouteRule(mirror.key), sending, own_credentials(upstream, call.plan.identity.where, alone=True)
-        )
+        found = aims_of_copy(mirror, sending, self._routes)
         if not found.usable:
             return f"no copy: {found.not_usable[0]}"
         choice.mirror, choice.copies = mirror, self._flattened(found.usable, turns)
@@ -335,32 +260,6 @@ def _known(sending: Sending) -> Known:
 def _cut(text: str | None) -> str | None:
     """Return a text that may be remembered: callers may write what they like."""
     return None if text is None else text[:LONGEST_TEXT]
-
-
-def _speaks(upstream: Upstream, plan: Plan) -> bool:
-    """Return whether an upstream speaks the dialect of a call. Where the call would go by itself, it may go."""
-    return upstream is plan.route.upstream or upstream.scheme == "sim" or upstream.dialect == plan.opening[3]
-
-
-def _place_of_model(sending: Sending) -> Literal["there", "nowhere", "hidden"]:
-    """Return whether a request says its model where an edit can reach it, says none, or says it behind what is held, or compressed."""
-    call = sending.call
-    if call.plan.route.model is not None or form_model(call.body) is not None:
-        return "there"
-    if call.asked.fields is not None or is_modelless(sending.method, call.plan.path) or not (call.body or sending.length):
-        return "nowhere"
-    return "hidden"
-
-
-def _timeouts(rule: RouteRule, upstream: Upstream) -> Timeouts | None:
-    own, usual = rule.timeouts, upstream.timeouts
-    if own is None:
-        return None
-    return Timeouts(
-        usual.connect if own.connect is None else own.connect,
-        usual.first_byte if own.first_byte is None else own.first_byte,
-        usual.idle if own.idle is None else own.idle,
-    )
 
 
 def _copied(mirror: Mirror) -> str:

@@ -154,6 +154,8 @@ class Delivering:
             retry_where_changed(self._data / SEEN, self._pepper, self._configs, self.store)
         except (StoreUnavailable, OSError) as error:
             log.warning("what is dead at destinations that were changed is tried again at the next start: %s", error)
+        except Exception:  # settings may be of anybody's classes, and must not keep anything from being delivered
+            log.exception("nobody can say which destinations were changed; what is dead there stays so")
 
 
 def _routes_tried(settings: Settings, pricer: Pricer, documents: Any, spans: Sequence[Span]) -> Mapping[str, Any]:

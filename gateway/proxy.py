@@ -239,7 +239,8 @@ class Proxy:
             GatewayError: a route refuses it, or no upstream can be asked.
 
         """
-        from gateway.choosing import Sending, refused  # noqa: PLC0415 - a gate without routes never loads it
+        from gateway.aims import Sending  # noqa: PLC0415 - a gate without routes never loads it
+        from gateway.choosing import refused  # noqa: PLC0415
 
         opening = record.opening
         sending = Sending(

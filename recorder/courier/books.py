@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 MOST_AT_ONCE = 2000
 
 Result = TypeVar("Result")
+_Claims = TypeVar("_Claims", list[Claimed], Claimed | None)
 _Waiting = tuple[Sequence[Outcome], "asyncio.Future[None]"]
 
 
@@ -27,6 +28,7 @@ class Books:
         self._worker = worker
         self._waiting: list[_Waiting] = []
         self._filled = asyncio.Event()
+        self._giving_back: set[asyncio.Task[None]] = set()
 
     async def claim(  # noqa: PLR0913 - as the queue's
         self, destination: str, lane: Lane, *, now: int, most: int, most_bytes: int, keep_batches: bool, batch: str
@@ -38,11 +40,29 @@ class Books:
 
         """
         claim = partial(self._queue.claim, destination, lane, now=now, most=most, most_bytes=most_bytes)
-        return await self._worker.run(partial(claim, keep_batches=keep_batches, batch=batch))
+        return await self._claimed(self._worker.run(partial(claim, keep_batches=keep_batches, batch=batch)))
 
     async def claim_one(self, destination: str, id_: str, now: int) -> Claimed | None:
         """Take one delivery, due or not."""
-        return await self._worker.run(partial(self._queue.claim_one, destination, id_, now=now))
+        return await self._claimed(self._worker.run(partial(self._queue.claim_one, destination, id_, now=now)))
+
+    async def _claimed(self, job: Awaitable[_Claims]) -> _Claims:
+        """Return what was claimed. It is given back where nobody waits for it any more, since the store thinks that we have it."""
+        claiming = asyncio.ensure_future(job)
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claiming.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, claiming: "asyncio.Future[_Claims]") -> None:
+        if claiming.cancelled() or claiming.exception() is not None:
+            return
+        found = claiming.result()
+        claims = found if isinstance(found, list) else [found] if found is not None else []
+        giving = asyncio.ensure_future(self.put_back(claims))
+        self._giving_back.add(giving)
+        giving.add_done_callback(self._giving_back.discard)
 
     async def next_due(self, destination: str, lane: Lane, now: int) -> int | None:
         """Return when something will be due."""

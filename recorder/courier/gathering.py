@@ -139,7 +139,7 @@ class Gathering:
         dues = [due - now for due in (live, replay) if due is not None]
         if dues and min(dues) > LONGEST_DUE:
             self._ahead = max(dues)
-            return 0.0
+            return SHORTEST_LOOK
         waits = [POLL]
         if live is not None:
             waits.append((live - now) / NANOSECONDS)

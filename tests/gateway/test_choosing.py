@@ -12,7 +12,8 @@ from domain.ids import new_id
 from domain.keys import ApiKey
 from domain.routes import Aim, Mirror, Retries, RouteRule, RouteTimeouts
 from domain.upstreams import Timeouts, Upstream
-from gateway.choosing import LONGEST_TEXT, Choosing, Sending, refused
+from gateway.aims import Sending
+from gateway.choosing import LONGEST_TEXT, Choosing, refused
 from gateway.heads import head_of
 from gateway.identity import Identity
 from gateway.outgoing import outgoing_head

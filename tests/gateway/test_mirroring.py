@@ -199,7 +199,7 @@ async def main():
     parts = Parts(Settings(storage=StorageSettings(data=sys.argv[1])), asyncio.get_running_loop(), 0)
     await parts.close()
 asyncio.run(main())
-print([name for name in ("cel", "gateway.choosing", "gateway.mirroring", "gateway.quoting") if name in sys.modules])
+print([name for name in ("cel", "gateway.aims", "gateway.choosing", "gateway.mirroring", "gateway.quoting") if name in sys.modules])
 """
 
 

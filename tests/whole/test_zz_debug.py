@@ -591,7 +591,7 @@ def test_two_offices_on_one_store_lose_nothing_when_one_is_killed_and_the_store_
         for path, name in (("/well", "well"), ("/away", "away")):
             # What the killed office had claimed is taken over when it has not beaten for 30 seconds.
             try:
-                settles(lambda name=name: counts(other, name)["pending"] == 0, f"{name} still waits", 75)
+                settles(lambda name=name: counts(other, name)["pending"] == 0, f"{name} still waits", 45)
             except TimeoutError:
                 print(json.dumps(api(other, f"/api/v1/destinations/{name}"), indent=1))
                 print(json.dumps(api(other, f"/api/v1/deliveries?destination={name}&state=pending"), indent=1)[:6000])

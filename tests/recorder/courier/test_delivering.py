@@ -1,11 +1,18 @@
 """What the courier does when all is well: gathering, order, lanes, batches."""
 
 import asyncio
+from random import Random
 
-from domain.destinations import Receipt, Unavailable
+from domain.destinations import Limits, Receipt, Unavailable
 from recorder.courier.batches import HOUR
+from recorder.courier.books import Books
+from recorder.courier.clock import Clock
+from recorder.courier.gathering import Gathering
+from recorder.courier.pace import Pace
+from tests.recorder.courier.memory_queue import MemoryQueue
+from tests.recorder.courier.virtual import Inline
 from tests.recorder.courier.world import Fake, World
-from tests.storage.samples import a_content, a_span
+from tests.storage.samples import BEGIN, SECOND, a_content, a_span
 
 
 def test_what_is_owed_is_delivered_once_and_in_order():
@@ -198,3 +205,16 @@ def test_a_slow_replay_is_gathered_too():
         world.run(11)
         assert len(fake.taken) == 200
         assert len(fake.requests) <= 14
+
+
+def test_what_a_wrong_clock_put_off_and_may_not_go_yet_is_not_looked_for_without_a_pause():
+    queue = MemoryQueue(lambda: BEGIN)
+    span = a_span()
+    queue.owe("d", span, lane="replay")
+    queue.rows["d"][span.id].due = BEGIN + 3600 * SECOND
+    limits = Limits()
+    clock = Clock(lambda: BEGIN, lambda: 0.0)
+    gathering = Gathering("d", limits, Books(queue, Inline()), Pace(limits), clock=clock, random=Random(1))
+    for _ in range(3):
+        assert asyncio.run(gathering.claimed(narrow=False, most_bytes=1000)) == []
+        assert gathering.ready_in() > 0

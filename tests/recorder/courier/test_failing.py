@@ -340,8 +340,9 @@ def test_an_office_says_that_it_lives_however_much_goes_elsewhere():
             return function(*arguments)
 
     down, other = Fake(always(Unavailable("down"))), Fake()
-    world = World({"d": down, "other": other}, queue=Queue(lambda: world.wall()), make_worker=SlowToDivert)
-    with world:
+    queue = Queue(None)
+    with World({"d": down, "other": other}, queue=queue, make_worker=SlowToDivert) as world:
+        queue._now = world.wall
         world.owe("d", 5000, otherwise="other")
         world.run(600)
         assert world.queue.delivered["other"] == 5000

@@ -1,5 +1,6 @@
 """Poison: exactly what will never be taken dies, with its reason and its payload, and holds up nobody else."""
 
+import asyncio
 import json
 import math
 import threading
@@ -283,6 +284,30 @@ def test_content_goes_out_as_the_destination_wants_it_and_before_that_as_the_rul
         world.queue.owe("d", span, a_content(text="hello"), ruled=ruled)
         world.run(10)
         assert (b"hello" in fake.requests[0].body) is sent
+
+
+async def test_a_step_that_nobody_waits_for_any_more_does_not_keep_the_next_from_beginning():
+    begun, hang = threading.Event(), threading.Event()
+
+    def never_ends(progress):
+        progress.begin(0)
+        begun.set()
+        hang.wait()
+
+    def ends(progress):
+        progress.begin(0)
+        return "done"
+
+    room = Workroom(lambda: Worker("packing"), step_seconds=3600)
+    try:
+        given_up = asyncio.create_task(room.run(never_ends))
+        await asyncio.to_thread(begun.wait)
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        assert await asyncio.wait_for(room.run(ends), 30) == "done"
+    finally:
+        hang.set()
+        room.close()
 
 
 async def test_too_many_steps_that_never_end_are_a_matter_of_settings():

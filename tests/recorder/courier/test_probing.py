@@ -100,3 +100,22 @@ def test_a_test_that_succeeds_ends_the_wait_for_settings_to_be_changed():
         asked(world, a_span())
         world.run(5)
         assert set(owed) <= set(fake.taken)
+
+
+def test_a_test_that_is_given_up_while_its_call_is_claimed_gives_it_back():
+    class SlowToClaim(Inline):
+        async def run(self, function, *arguments):
+            result = function(*arguments)
+            if getattr(getattr(function, "func", None), "__name__", "") == "claim_one":
+                await asyncio.sleep(50)
+            return result
+
+    fake = Fake()
+    with World({"d": fake}, make_worker=SlowToClaim) as world:
+        world.run(1)
+        span = a_span()
+        test = asked(world, span)
+        world.run(1)
+        test.cancel()
+        world.run(100)
+        assert fake.taken == [span.id]
