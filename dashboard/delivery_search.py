@@ -9,8 +9,7 @@ from starlette.datastructures import QueryParams
 
 from dashboard.destination_desk import DestinationDesk
 from dashboard.problems import Problem, refuse_unknown
-from dashboard.queries import number, once_each
-from dashboard.times import instant_of
+from dashboard.queries import instant, number, once_each
 from domain.deliveries import DeliveryState
 from routing.where import Where, compile_where
 from storage.deliveries import DeliveryPage, DeliveryRecord, Listing
@@ -61,8 +60,8 @@ def listing_of(params: QueryParams, now: float) -> Search:
         destination=given.get("destination"),
         state=_state(given.get("state"), STATES),
         kind=_kind(given.get("kind")),
-        since=_instant(given, "from", now),
-        until=_instant(given, "to", now),
+        since=instant(given, "from", now),
+        until=instant(given, "to", now),
         cursor=given.get("cursor"),
         limit=number(given, "limit", DEFAULT_LIMIT, 1, LARGEST_LIMIT),
     )
@@ -89,8 +88,8 @@ def chosen_of(body: Mapping[str, Any], now: float, *, states: Sequence[str]) -> 
         destination=body["destination"],
         state=state,
         kind=_kind(body.get("kind")),
-        since=_instant(body, "from", now),
-        until=_instant(body, "to", now),
+        since=instant(body, "from", now),
+        until=instant(body, "to", now),
         limit=LARGEST_LIMIT,
     )
     return Chosen(body["destination"], state, ids, body.get("cursor"), listing, _where(body))
@@ -180,12 +179,3 @@ def _where(given: Mapping[str, Any]) -> Where | None:
         return compile_where(given["where"])
     except ValueError as error:
         raise Problem(400, str(error), parameter="where") from None
-
-
-def _instant(given: Mapping[str, Any], name: str, now: float) -> int | None:
-    if name not in given:
-        return None
-    try:
-        return instant_of(given[name], now)
-    except ValueError as error:
-        raise Problem(400, str(error), parameter=name) from None

@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from dashboard.destination_desk import DestinationDesk, destination_json, time_json
 from dashboard.problems import Problem, json_object, refuse_unknown
-from dashboard.times import NANOSECONDS, instant_of
+from dashboard.queries import instant
+from dashboard.times import NANOSECONDS
 from domain.deliveries import Counts
 from domain.replays import Estimate, Replay, ReplayAsked
 from domain.spans import rfc3339
@@ -187,7 +188,7 @@ def _asked(name: str, body: Any, now: float) -> ReplayAsked:
             compile_where(where)
         except ValueError as error:
             raise Problem(400, str(error), parameter="where") from None
-    since, until = _instant(body, "from", now), _instant(body, "to", now)
+    since, until = instant(body, "from", now), instant(body, "to", now)
     until = int(now * NANOSECONDS) if until is None else until
     if since is not None and since >= until:
         raise Problem(400, "The period is empty: `from` must be before `to`.", parameter="from")
@@ -209,16 +210,6 @@ def _flag(body: Any, name: str) -> bool:
     if not isinstance(value, bool):
         raise Problem(400, f"`{name}` is true or false.", parameter=name)
     return value
-
-
-def _instant(body: Any, name: str, now: float) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    try:
-        return instant_of(value if isinstance(value, str) else "", now)
-    except ValueError as error:
-        raise Problem(400, str(error), parameter=name) from None
 
 
 def _replay_or_problem(found: Replay | None) -> dict[str, Any]:

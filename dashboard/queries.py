@@ -42,8 +42,8 @@ def call_search(params: QueryParams, now: float) -> CallSearch:
         **filters,
         limit=number(given, "limit", DEFAULT_LIMIT, 1, LARGEST_LIMIT),
         cursor=given.get("cursor"),
-        since=_instant(given, "from", now),
-        until=_instant(given, "to", now),
+        since=instant(given, "from", now),
+        until=instant(given, "to", now),
         status=number(given, "status", None, 100, 999),
         tags=tags,
     )
@@ -80,6 +80,22 @@ def where_of(given: Mapping[str, str]) -> Where | None:
         raise Problem(400, str(error), parameter="where") from None
 
 
+def instant(given: Mapping[str, Any], name: str, now: float) -> int | None:
+    """Return a time among parameters, or the fields of a body, as Unix nanoseconds (see `times.instant_of`); None where it is not there.
+
+    Raises:
+        Problem: it is no time.
+
+    """
+    text = given.get(name)
+    if text is None:
+        return None
+    try:
+        return instant_of(text if isinstance(text, str) else "", now)
+    except ValueError as error:
+        raise Problem(400, str(error), parameter=name) from None
+
+
 def number(given: Mapping[str, str], name: str, default: int | None, least: int, most: int) -> int:
     """Return a whole number between `least` and `most`.
 
@@ -93,12 +109,3 @@ def number(given: Mapping[str, str], name: str, default: int | None, least: int,
     if not (text.isascii() and text.isdigit() and len(text) < len(str(most)) + 1 and least <= int(text) <= most):
         raise Problem(400, f"`{name}` is a number from {least} to {most}.", parameter=name)
     return int(text)
-
-
-def _instant(given: Mapping[str, str], name: str, now: float) -> int | None:
-    if name not in given:
-        return None
-    try:
-        return instant_of(given[name], now)
-    except ValueError as error:
-        raise Problem(400, str(error), parameter=name) from None

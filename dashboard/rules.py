@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dashboard.problems import Problem, json_object, refuse_unknown
-from dashboard.times import instant_of
+from dashboard.queries import instant
 from domain.deliveries import ContentMode, Owed
 from domain.spans import Span, rfc3339, usd
 from routing.rule_trial import MOST_REASONS, DestinationTally, RuleTally, RuleTrial
@@ -112,7 +112,7 @@ def _asked(desk: RuleDesk, body: Mapping[str, Any], now: float) -> Asked:
     last = body.get("last", DEFAULT_LAST)
     if type(last) is not int or not 1 <= last <= MOST_CALLS:
         raise Problem(400, f"`last` is a number from 1 to {MOST_CALLS}.", parameter="last")
-    query = CallQuery(since=_instant(body, "from", now), until=_instant(body, "to", now))
+    query = CallQuery(since=instant(body, "from", now), until=instant(body, "to", now))
     explain = body.get("explain")
     if explain is not None and not isinstance(explain, str):
         raise Problem(400, "`explain` is the id of a call.", parameter="explain")
@@ -139,16 +139,6 @@ def _where(text: Any) -> Where | None:
         return compile_where(text if isinstance(text, str) else "")
     except ValueError as error:
         raise Problem(400, str(error), parameter="where") from None
-
-
-def _instant(body: Mapping[str, Any], name: str, now: float) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    try:
-        return instant_of(str(value), now)
-    except ValueError as error:
-        raise Problem(400, str(error), parameter=name) from None
 
 
 def _tried(desk: RuleDesk, store: SpanStore, asked: Asked, deadline: float) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def aims_of(rule: RouteRule, sending: Sending, routes: Routes) -> Aims:
     plan, found = sending.call.plan, Aims()
     for aim in rule.aims or (Aim(plan.route.upstream.name),):
         upstream = routes.upstreams[aim.upstream]
-        _add(found, aim, rule, sending, upstream, credentials_at(upstream, plan.identity, plan.route.upstream))
+        credentials = credentials_at(upstream, plan.identity, plan.route.upstream)
+        _add(found, aim, rule, sending, upstream=upstream, credentials=credentials)
     return found
 
 
@@ -66,12 +67,12 @@ def aims_of_copy(mirror: Mirror, sending: Sending, routes: Routes) -> Aims:
     """Return where a copy of a call can go, with the operator's own credentials, whatever the caller brought."""
     found, upstream = Aims(), routes.upstreams[mirror.to.upstream]
     credentials = own_credentials(upstream, sending.call.plan.identity.where, alone=True)
-    _add(found, mirror.to, RouteRule(mirror.key), sending, upstream, credentials)
+    _add(found, mirror.to, RouteRule(mirror.key), sending, upstream=upstream, credentials=credentials)
     return found
 
 
 def _add(  # noqa: PLR0913 - what decides it
-    found: Aims, aim: Aim, rule: RouteRule, sending: Sending, upstream: Upstream, credentials: list[Credential] | None
+    found: Aims, aim: Aim, rule: RouteRule, sending: Sending, *, upstream: Upstream, credentials: list[Credential] | None
 ) -> None:
     """Add an upstream to those that can serve a call, or to the others with the reason."""
     plan = sending.call.plan

@@ -8,7 +8,8 @@ Left out means last, not never: where there is no other target, the call goes th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
+from email.utils import parsedate_to_datetime
+from math import isfinite, nan
 from time import monotonic
 
 from gateway.engine import Answer
@@ -118,10 +119,20 @@ def asked_pause(answer: Answer) -> float | None:
         try:
             seconds = float(value) / (1000 if lower == b"retry-after-ms" else 1)
         except ValueError:
-            continue
+            seconds = _until(value, answer)
         if isfinite(seconds) and seconds >= 0:
             return seconds
     return None
+
+
+def _until(moment: bytes, answer: Answer) -> float:
+    """Return how many seconds a date is away, by the clock of the upstream itself; nan where that is not told."""
+    sent = next((value for name, value in answer.headers if name.lower() == b"date"), b"")
+    try:
+        there, here = (parsedate_to_datetime(value.decode("latin-1")) for value in (moment, sent))
+        return max((there - here).total_seconds(), 0.0)
+    except (ValueError, TypeError, OverflowError):  # no dates, or one of them without a zone
+        return nan
 
 
 def _name(target: Target) -> tuple[str, str]:

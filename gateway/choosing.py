@@ -1,6 +1,8 @@
 """Which targets a call is sent to, by the operator's routes: which route, which upstreams, in which order, and why.
 
-known ─ first route that matches and can serve it (`gateway.aims`) ─ its upstreams ─ in the order of its strategy ─ each with its credentials
+    known ─ first route that matches and can serve it (`gateway.aims`) ─ its upstreams ─ in the order of its strategy ─ each with its credentials
+
+What each route said of the call, and why, is written down as decisions.
 """
 
 from collections.abc import Callable, Sequence

@@ -144,7 +144,7 @@ class Courier:
         began = time.monotonic()
         id_, trace_id, owe = self._test_of(lane, name)
         told = asyncio.run_coroutine_threadsafe(lane.test(id_, owe), loop)
-        look_at = self._destinations[name].look_at.format(trace=trace_id) if trace_id else ""
+        look_at = self._destinations[name].look_at.replace("{trace}", trace_id) if trace_id else ""
         try:
             outcome = told.result(seconds)
         except concurrent.futures.TimeoutError:

@@ -1,9 +1,11 @@
 """Gathering: when one destination's lane looks for deliveries, and how many it claims."""
 
+from collections.abc import Sequence
 from random import Random
 
 from domain.deliveries import Claimed, Lane
 from domain.destinations import Limits
+from domain.errors import StoreUnavailable
 from recorder.courier.books import Books
 from recorder.courier.bucket import Bucket
 from recorder.courier.clock import NANOSECONDS, Clock
@@ -83,7 +85,7 @@ class Gathering:
         claims, full = await self._claim("live", now, most, most_bytes)
         more = False
         if not full and not (narrow and claims):
-            replayed, more = await self._claim_replays(now, most, most_bytes)
+            replayed, more = await self._replayed_beside(claims, now, most, most_bytes)
             claims += replayed
         # Where nothing was, a look is enough the next time: a claim waits for whoever writes.
         self._idle = not claims
@@ -97,6 +99,17 @@ class Gathering:
             wait = self._limits.flush if claims else await self._until_next_due()
         self._look_at = self._clock.monotonic() + wait
         return claims
+
+    async def _replayed_beside(
+        self, claims: Sequence[Claimed], now: int, most: int, most_bytes: int
+    ) -> tuple[list[Claimed], bool]:
+        """Claim replays, too. Where the store goes away just then, what was claimed before must go out: nobody else would ever have it."""
+        try:
+            return await self._claim_replays(now, most, most_bytes)
+        except StoreUnavailable:
+            if not claims:
+                raise
+            return [], False
 
     async def _claim_replays(self, now: int, most: int, most_bytes: int) -> tuple[list[Claimed], bool]:
         permits = min(most, self._replays.available(self._clock.monotonic()))

@@ -21,8 +21,8 @@ class Tally:
 
     @property
     def failures(self) -> int:
-        """How many requests were not taken."""
-        return sum(count for kind, count in self.outcomes.items() if kind != "delivered")
+        """How many requests were not taken. Any thread may ask, so it looks at a copy."""
+        return sum(count for kind, count in dict(self.outcomes).items() if kind != "delivered")
 
     def trying(self, size: int) -> None:
         """Count a request that goes out, with a body of so many bytes before compression."""

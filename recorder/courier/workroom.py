@@ -57,10 +57,12 @@ class Workroom:
                         worker = self._worker
                         job = asyncio.ensure_future(worker.run(function, *arguments, progress))
                 elif progress.step == step:
-                    self._leave_behind(worker)
                     raise Stuck(progress.at)
         finally:
-            progress.given_up = not job.done()
+            if not job.done():
+                progress.given_up = True
+                if progress.step:  # it may never end, and nobody would be there to notice
+                    self._leave_behind(worker)
             job.cancel()
 
     def close(self) -> None:

@@ -229,19 +229,27 @@ def answering(got: Got) -> Reply:
 
 
 def command(gate: Gate, *arguments: str, code: int | None = 0) -> str:
-    """Run one of our commands on a running gateway, and return all that it said."""
+    """Run one of our commands on a running gateway, again while its office or its store is just starting, and return all that it said."""
     folder = gate.data.parent
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "gateway", *arguments],
-        cwd=folder,
-        env=environment(folder) | {"PYTHONPATH": str(ROOT), "FAREGATE_DATA": str(gate.data)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    assert code is None or done.returncode == code, said
+    runs: list[subprocess.CompletedProcess[str]] = []
+
+    def is_answered() -> bool:
+        runs.append(
+            subprocess.run(
+                [sys.executable, "-P", "-m", "gateway", *arguments],
+                cwd=folder,
+                env=environment(folder) | {"PYTHONPATH": str(ROOT), "FAREGATE_DATA": str(gate.data)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        )
+        return not any(words in runs[-1].stderr for words in ("ry again in a moment", "The store is away"))
+
+    until(is_answered, "a command is not answered", MANY)
+    said = runs[-1].stdout + runs[-1].stderr
+    assert code is None or runs[-1].returncode == code, said
     assert "Traceback" not in said
     return said
 

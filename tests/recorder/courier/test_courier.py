@@ -59,6 +59,13 @@ def test_a_test_call_goes_through_the_queue_and_says_where_to_look():
         assert world.queue.delivered["d"] == 1
 
 
+def test_where_to_look_may_be_a_query_with_braces_of_its_own():
+    with world_of(Fake(), d={"look_at": 'Search for {trace:id = "{trace}"}.'}) as world:
+        world.run(1)
+        result = result_of(world)
+        assert result.look_at == f'Search for {{trace:id = "{result.trace_id}"}}.'
+
+
 def test_a_test_does_not_wait_behind_a_backlog_or_a_pause():
     failing = [True]
 

@@ -568,3 +568,26 @@ def test_what_was_put_off_before_the_clock_went_back_does_not_wait_for_it_under_
             world.owe("d", 1)
             world.run(0.25)
         assert bad in fake.taken
+
+
+def test_what_was_claimed_goes_out_though_the_store_goes_away_before_replays_are_looked_for():
+    """It would stay claimed by an office that does nothing with it, for as long as that lives."""
+
+    class Queue(MemoryQueue):
+        went_away = False
+
+        def claim(self, destination, lane, **wanted):
+            if lane == "replay" and not self.went_away and any(row.claimed for row in self.rows[destination].values()):
+                self.went_away = True
+                raise StoreUnavailable("away")
+            return super().claim(destination, lane, **wanted)
+
+    fake, queue = Fake(items=1), Queue(None)
+    with World({"d": fake}, queue=queue) as world:
+        queue._now = world.wall
+        world.run(10)
+        owed = world.owe("d", 3)
+        world.run(60)
+        assert queue.went_away
+        assert sorted(fake.taken) == sorted(owed)
+        assert not queue.rows["d"]
