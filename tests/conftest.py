@@ -22,7 +22,9 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: the workers then end at about the same time."""
-    items.sort(key=lambda item: next((place for place, name in enumerate(LONGEST) if f"tests/{name}/" in item.nodeid), len(LONGEST)))
+    items.sort(
+        key=lambda item: next((place for place, name in enumerate(LONGEST) if f"tests/{name}/" in item.nodeid), len(LONGEST))
+    )
 
 
 @pytest.fixture(scope="session")

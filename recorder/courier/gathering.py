@@ -1,16 +1,18 @@
 """Gathering: when one destination's lane looks for deliveries, and how many it claims."""
 
+import logging
 from collections.abc import Sequence
 from random import Random
 
 from domain.deliveries import Claimed, Lane
 from domain.destinations import Limits
-from domain.errors import StoreUnavailable
 from recorder.courier.books import Books
 from recorder.courier.bucket import Bucket
 from recorder.courier.clock import NANOSECONDS, Clock
 from recorder.courier.pace import Pace
 from recorder.courier.packing import recorded_bytes
+
+log = logging.getLogger(__name__)
 
 # A claim costs as much as some rows, so where requests are small a few of them are claimed at once.
 LEAST_CLAIM = 16
@@ -103,12 +105,13 @@ class Gathering:
     async def _replayed_beside(
         self, claims: Sequence[Claimed], now: int, most: int, most_bytes: int
     ) -> tuple[list[Claimed], bool]:
-        """Claim replays, too. Where the store goes away just then, what was claimed before must go out: nobody else would ever have it."""
+        """Claim replays, too. Where that fails, what was claimed before must go out: nobody else would ever have it."""
         try:
             return await self._claim_replays(now, most, most_bytes)
-        except StoreUnavailable:
+        except Exception as error:
             if not claims:
                 raise
+            log.warning("replays to %r cannot be claimed for the moment: %s", self._name, type(error).__name__)
             return [], False
 
     async def _claim_replays(self, now: int, most: int, most_bytes: int) -> tuple[list[Claimed], bool]:

@@ -570,7 +570,8 @@ def test_what_was_put_off_before_the_clock_went_back_does_not_wait_for_it_under_
         assert bad in fake.taken
 
 
-def test_what_was_claimed_goes_out_though_the_store_goes_away_before_replays_are_looked_for():
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), ValueError("a row that nobody can read")])
+def test_what_was_claimed_goes_out_though_the_store_goes_away_before_replays_are_looked_for(error):
     """It would stay claimed by an office that does nothing with it, for as long as that lives."""
 
     class Queue(MemoryQueue):
@@ -579,7 +580,7 @@ def test_what_was_claimed_goes_out_though_the_store_goes_away_before_replays_are
         def claim(self, destination, lane, **wanted):
             if lane == "replay" and not self.went_away and any(row.claimed for row in self.rows[destination].values()):
                 self.went_away = True
-                raise StoreUnavailable("away")
+                raise error
             return super().claim(destination, lane, **wanted)
 
     fake, queue = Fake(items=1), Queue(None)
