@@ -17,13 +17,17 @@ MOST_PLANS = 4096
 
 @dataclass(slots=True)
 class Applied:
-    """A budget as it applies to a call: whose sum counts (None: there is one), the window, its limit, and a claim of nothing on its counter."""
+    """A budget as it applies to a call: whose sum counts (None: there is one), the window, its limit, and a claim of nothing on its counter.
+
+    `warns_from` is the least that is spent when there is something to warn of; None where there never is.
+    """
 
     budget: Budget
     member: str | None
     window: Window
     limit: int
     empty: Claim
+    warns_from: float | None
 
     @property
     def name(self) -> str:
@@ -38,7 +42,9 @@ class Applied:
 
 def applied_on(budget: Budget, member: str | None, window: Window) -> Applied:
     """Return a budget as it applies to calls in `window`."""
-    return Applied(budget, member, window, budget.limit_at(window.start), claim_on(budget, member, window, 0, limit=None))
+    limit = budget.limit_at(window.start)
+    warns_from = min(budget.warn_at) * limit if limit and budget.warn_at else None
+    return Applied(budget, member, window, limit, claim_on(budget, member, window, 0, limit=None), warns_from)
 
 
 class Budgets:

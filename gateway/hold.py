@@ -118,7 +118,7 @@ class Holding:
     @property
     def metered(self) -> bool:
         """Whether a stream must be watched, because less is held than it may cost."""
-        return any(self._short(place) for place in range(len(self.applied)))
+        return any(one.budget.mode == "balanced" and self._short(place) for place, one in enumerate(self.applied))
 
     def claims(self) -> list[Claim]:
         """Return the claims as they are held now."""
@@ -132,12 +132,16 @@ class Holding:
         if not self.applied:
             return []
         both = list(zip(self.applied, self.standings, strict=False))
-        texts = {
-            REMAINING: remaining_text(both),
-            WARNING: warning_text(both) or None,
-            CLAMPED: None if self.clamp is None else f"{self.clamp.shown}={self.clamp.most}",
-        }
-        return [(name.encode(), text.encode("latin-1", "replace")) for name, text in texts.items() if text is not None]
+        found = []
+        remaining = remaining_text(both)
+        if remaining is not None:
+            found.append((REMAINING.encode(), remaining.encode()))
+        warning = warning_text(both)
+        if warning:
+            found.append((WARNING.encode(), warning.encode("latin-1", "replace")))
+        if self.clamp is not None:
+            found.append((CLAMPED.encode(), f"{self.clamp.shown}={self.clamp.most}".encode()))
+        return found
 
     def more_amounts(self, tokens: int) -> list[int]:
         """Return what to add to each claim for `tokens` more of output: nothing where all that the call can cost is held already."""

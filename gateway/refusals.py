@@ -87,6 +87,8 @@ def warning_text(standings: Iterable[tuple[Applied, Standing]]) -> str:
     """Return which thresholds are passed, as our header shows it; empty where none is."""
     passed = []
     for applied, standing in standings:
+        if applied.budget.mode != "soft" and (applied.warns_from is None or standing.spent < applied.warns_from):
+            continue
         limit = applied.limit
         reached = [share for share in applied.budget.warn_at if limit and standing.spent >= share * limit]
         if applied.budget.mode == "soft" and standing.spent + standing.held > limit:
