@@ -20,11 +20,15 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: the workers then end at about the same time."""
+    """Begin with what takes longest, so that workers end at about the same time; what is in one file stays together, and in order."""
     items.sort(
         key=lambda item: next((place for place, name in enumerate(LONGEST) if f"tests/{name}/" in item.nodeid), len(LONGEST))
     )
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

@@ -301,7 +301,6 @@ def _quiet(gate: Gate) -> bool:
     )
 
 
-@pytest.mark.xdist_group("delivering")
 def test_what_rules_say_is_what_arrives(told: Told) -> None:
     calls, sessions = told.calls, told.sessions
     everything = {*calls.values(), *(id_ for ids in sessions.values() for id_ in ids)} - {calls["ci"]}
@@ -317,7 +316,6 @@ def test_what_rules_say_is_what_arrives(told: Told) -> None:
     assert calls_at(told.sink, "/echoes") == Counter([calls["echo"]])
 
 
-@pytest.mark.xdist_group("delivering")
 def test_samples_and_splits_keep_sessions_whole(told: Told) -> None:
     left, right, some = (set(calls_at(told.sink, path)) for path in ("/left", "/right", "/some"))
     for ids in told.sessions.values():
@@ -328,7 +326,6 @@ def test_samples_and_splits_keep_sessions_whole(told: Told) -> None:
     assert right
 
 
-@pytest.mark.xdist_group("delivering")
 def test_a_run_and_a_traceparent_are_one_trace_each_and_an_unknown_parent_makes_no_orphan(told: Told) -> None:
     payloads = [Payload(one.body, one.headers["content-type"], ()) for one in told.sink.got if one.path.startswith("/bare")]
     spans = {attributes(one)["faregate.call_id"]: one for payload in payloads for one in spans_in(payload)}
@@ -340,7 +337,6 @@ def test_a_run_and_a_traceparent_are_one_trace_each_and_an_unknown_parent_makes_
     assert PROMPT.encode() not in b"".join(payload.body for payload in payloads)
 
 
-@pytest.mark.xdist_group("delivering")
 def test_each_call_shows_decisions_and_deliveries(told: Told) -> None:
     shown = api(told.gate, f"/api/v1/calls/{told.calls['team']}")
     rules = {one["rule"]: one for one in shown["rules"]}
@@ -355,7 +351,6 @@ def test_each_call_shows_decisions_and_deliveries(told: Told) -> None:
     assert (dead["state"], dead["kind"], dead["last_attempts"][-1]["status"]) == ("dead", "rejected", 400)
 
 
-@pytest.mark.xdist_group("delivering")
 def test_an_address_that_is_not_allowed_is_refused_in_one_clear_sentence(told: Told) -> None:
     found = {one["name"]: one for one in api(told.gate, "/api/v1/destinations")["destinations"]}
     for name, address in (("loopback", "127.0.0.1"), ("six", "::1"), ("inner", "10.0.0.1")):
@@ -367,7 +362,6 @@ def test_an_address_that_is_not_allowed_is_refused_in_one_clear_sentence(told: T
     assert {counts(told.gate, name)["pending"] for name in ("loopback", "six", "inner", "metadata")} == {1}
 
 
-@pytest.mark.xdist_group("delivering")
 def test_no_secret_and_no_prompt_is_said_anywhere(told: Told) -> None:
     """A destination that says back all that it got, secrets and prompt, is the worst of them."""
     gate, echo = told.gate, told.calls["echo"]
