@@ -17,7 +17,7 @@ from destinations.jsontext import json_bytes, json_text
 from destinations.media import Part
 from destinations.messages import Message, messages_of
 from destinations.providers import is_generation, name_of, provider_of
-from destinations.urls import Url
+from destinations.urls import BaseUrl
 from domain.destinations import Limits, Parcel, Payload, Receipt
 from domain.spans import Span
 
@@ -55,7 +55,7 @@ class DatadogConfig(DestinationConfig):
     site: Site = Field("datadoghq.com", description="Where your account is.")
     ml_app: str = Field("faregate", description="The name of the application in Datadog: lower case, at most 193 characters.")
     service: str | None = Field(None, description="The service; by default as `ml_app`.")
-    url: Url | None = Field(None, description="The URL of the API, where it is not that of the site: a proxy of your own.")
+    url: BaseUrl | None = Field(None, description="The URL of the API, where it is not that of the site: a proxy of your own.")
 
     @field_validator("ml_app")
     @classmethod
@@ -65,11 +65,6 @@ class DatadogConfig(DestinationConfig):
                 "a name begins with a letter and has at most 193 of a-z, 0-9, and _ - : . /, no two _ in a row and none at its end"
             )
         return ml_app
-
-    @field_validator("url")
-    @classmethod
-    def _base_url(cls, url: str | None) -> str | None:
-        return None if url is None else url.rstrip("/")
 
     @property
     def look_at(self) -> str:

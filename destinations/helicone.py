@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
 from destinations.base import MB, DestinationConfig
 from destinations.header_values import header_value
@@ -16,7 +16,7 @@ from destinations.http import Answer, Verdict, post
 from destinations.jsontext import json_bytes
 from destinations.lines import ended_at
 from destinations.providers import provider_of
-from destinations.urls import Url
+from destinations.urls import BaseUrl
 from domain.destinations import Limits, Parcel, Payload, Receipt
 from domain.spans import Span
 
@@ -37,13 +37,8 @@ class HeliconeConfig(DestinationConfig):
 
     type: Literal["helicone"] = "helicone"
     api_key: SecretStr = Field(description="An API key: `sk-helicone-…`.")
-    url: Url = Field("https://api.worker.helicone.ai", description="The URL of the log API.")
+    url: BaseUrl = Field("https://api.worker.helicone.ai", description="The URL of the log API.")
     batch_items: int | None = Field(None, ge=1, le=1, description="Helicone takes one call in a request.")
-
-    @field_validator("url")
-    @classmethod
-    def _base_url(cls, url: str) -> str:
-        return url.rstrip("/")
 
     @property
     def look_at(self) -> str:

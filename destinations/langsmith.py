@@ -18,7 +18,7 @@ from destinations.jsontext import json_bytes
 from destinations.lines import ended_at
 from destinations.messages import messages_of
 from destinations.providers import is_generation, name_of, provider_of
-from destinations.urls import Url
+from destinations.urls import BaseUrl
 from domain.calls import Usage
 from domain.destinations import Limits, Parcel, Payload, Receipt, Unavailable
 from domain.spans import Span
@@ -53,15 +53,10 @@ class LangSmithConfig(DestinationConfig):
     workspace: str | None = Field(
         None, description="The id of the workspace (a UUID): needed by keys that are of an organisation."
     )
-    url: Url = Field(
+    url: BaseUrl = Field(
         "https://api.smith.langchain.com",
         description="The API's URL: `https://eu.api.smith.langchain.com` for Europe, `https://HOST/api` for a server of your own.",
     )
-
-    @field_validator("url")
-    @classmethod
-    def _base_url(cls, url: str) -> str:
-        return url.rstrip("/")
 
     @field_validator("workspace")
     @classmethod

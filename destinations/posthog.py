@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
 from destinations.base import DestinationConfig
 from destinations.chat import chat_messages
@@ -18,7 +18,7 @@ from destinations.jsontext import json_bytes
 from destinations.lines import ended_text
 from destinations.messages import messages_of
 from destinations.providers import is_generation, name_of, provider_of
-from destinations.urls import Url
+from destinations.urls import BaseUrl
 from domain.destinations import Limits, Parcel, Payload, Receipt
 from domain.spans import Span
 
@@ -37,12 +37,9 @@ class PostHogConfig(DestinationConfig):
 
     type: Literal["posthog"] = "posthog"
     api_key: SecretStr = Field(description="The project's API key: `phc_…`.")
-    url: Url = Field("https://us.i.posthog.com", description="`https://eu.i.posthog.com` for Europe, or a server of your own.")
-
-    @field_validator("url")
-    @classmethod
-    def _base_url(cls, url: str) -> str:
-        return url.rstrip("/")
+    url: BaseUrl = Field(
+        "https://us.i.posthog.com", description="`https://eu.i.posthog.com` for Europe, or a server of your own."
+    )
 
     @property
     def look_at(self) -> str:

@@ -52,6 +52,14 @@ def allowed_url(value: str, info: ValidationInfo) -> str:
 Url = Annotated[str, AfterValidator(allowed_url)]
 
 
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+# One that paths are put behind.
+BaseUrl = Annotated[Url, AfterValidator(_without_slash)]
+
+
 def checked_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     """Return headers that can be sent as they are.
 

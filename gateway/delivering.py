@@ -57,8 +57,7 @@ class Delivering:
         self._data = folder.path
         self._pepper = folder.pepper()
         self._configs = settings.destinations
-        takes = settings.takes()
-        self._rules = SpanRules(settings.rule_values(), takes, settings.channels())
+        self._rules = SpanRules(settings.rule_values(), settings.takes(), settings.channels())
         self._wanted = bool(settings.rules or settings.destinations)
         self.store = DeliveryStore(database, office=new_id(time.time_ns()))
         self.courier = Courier(self.store, _destinations(settings, self._pepper), events=self.tell, owe=self._owe)
@@ -77,22 +76,10 @@ class Delivering:
             spans,
             self.courier,
             self.replays,
-            lines={name: places[f"destinations.{name}"] for name in settings.destinations if f"destinations.{name}" in places},
+            lines=_placed(places, {name: f"destinations.{name}" for name in settings.destinations}),
             owed_for=self._terms,
         )
-        self.rule_desk = RuleDesk(
-            self._rules,
-            takes,
-            {name: destination.content for name, destination in settings.destinations.items()},
-            rules_of_documents,
-            {
-                value.name: places[f"rules.{number}"]
-                for number, value in enumerate(settings.rule_values())
-                if f"rules.{number}" in places
-            },
-            partial(_routes_tried, settings, pricer),
-            settings.channels(),
-        )
+        self.rule_desk = _rule_desk(settings, self._rules, pricer, places)
 
     @property
     def rules(self) -> Callable[[Span], Ruling] | None:
@@ -126,9 +113,10 @@ class Delivering:
         """
         for name, counts in self.store.counts().items():
             waited = 0 if counts.oldest is None else time.time_ns() - counts.oldest
-            if name not in self._configs and waited > REMOVED_AFTER:
-                while self.store.discard(name, state="pending"):
-                    log.warning("What waited for the destination %r is given up: the settings do not have it any more.", name)
+            if name in self._configs or waited <= REMOVED_AFTER:
+                continue
+            given_up = sum(iter(partial(self.store.discard, name, state="pending"), 0))
+            log.warning("%d deliveries are given up: the settings do not have the destination %r any more.", given_up, name)
 
     def run(self) -> None:
         """Deliver, and go on with replays, until `stop`. The store is there."""
@@ -156,6 +144,25 @@ class Delivering:
             log.warning("what is dead at destinations that were changed is tried again at the next start: %s", error)
         except Exception:  # settings may be of anybody's classes, and must not keep anything from being delivered
             log.exception("nobody can say which destinations were changed; what is dead there stays so")
+
+
+def _placed(places: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """Return where the file has each of these settings (name to path), as far as it has them."""
+    return {name: places[path] for name, path in settings.items() if path in places}
+
+
+def _rule_desk(settings: Settings, rules: SpanRules, pricer: Pricer, places: Mapping[str, str]) -> RuleDesk:
+    """Return what the admin API works on rules with."""
+    numbered = enumerate(settings.rule_values())
+    return RuleDesk(
+        rules,
+        settings.takes(),
+        {name: destination.content for name, destination in settings.destinations.items()},
+        rules_of_documents,
+        _placed(places, {value.name: f"rules.{number}" for number, value in numbered}),
+        partial(_routes_tried, settings, pricer),
+        settings.channels(),
+    )
 
 
 def _routes_tried(settings: Settings, pricer: Pricer, documents: Any, spans: Sequence[Span]) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 LONGEST_TEXT = 200
 MOST_STOPS = 16
+# Of several that mean the same, the first counts.
 _NUMBERS = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -46,8 +47,8 @@ def parameters_of(request: Any) -> dict[str, Any]:
 
 
 def _read(part: Mapping[str, Any], found: dict[str, Any]) -> None:
-    for name in part.keys() & _NUMBERS.keys():
-        value, known = part[name], _NUMBERS[name]
+    for name, known in _NUMBERS.items():
+        value = part.get(name)
         if type(value) is int or (type(value) is float and known not in _WHOLE):
             found.setdefault(known, value)
     for name in _STOPS:

@@ -1,18 +1,22 @@
 """The part of the office that delivers, put together: what is wrong with one destination stops nothing."""
 
 import threading
+import time
 from contextlib import closing
 
+import pytest
 from pydantic import model_serializer
 
 from config.settings import Settings
 from destinations.objects import FolderConfig
-from gateway.delivering import Delivering
+from domain.deliveries import Owed
+from gateway.delivering import REMOVED_AFTER, Delivering
 from recorder.pricing import Pricer
 from storage.database import open_database
 from storage.folder import DataFolder
 from storage.spans import SpanStore
 from tests.dashboard.conftest import until
+from tests.dashboard.spans import span
 
 
 class Odd(FolderConfig):
@@ -21,6 +25,25 @@ class Odd(FolderConfig):
     @model_serializer
     def _written(self):
         raise KeyError("path")
+
+
+@pytest.mark.parametrize(("waited", "kept"), [(REMOVED_AFTER * 2, 0), (REMOVED_AFTER // 2, 1)], ids=["long", "not long"])
+def test_what_waits_for_a_destination_that_is_gone_is_given_up_after_long_and_counted(tmp_path, waited, kept):
+    folder = DataFolder(tmp_path / "data")
+    folder.prepare()
+    settings = Settings.model_validate({"storage": {"data": str(folder.path)}})
+    settings.destinations["here"] = FolderConfig(path=tmp_path / "calls")
+    with closing(open_database(f"sqlite:///{folder.database}")) as database:
+        database.upgrade()
+        spans = SpanStore(database, now=lambda: time.time_ns() - waited)
+        one = span()
+        spans.save([(one, None)], deliveries={one.id: [Owed("gone"), Owed("here")]})
+        delivering = Delivering(settings, database, spans, folder, pricer=Pricer(dict, {}), places={})
+        delivering.give_up_removed()
+        counts = delivering.store.counts()
+        assert (counts["gone"].pending, counts["gone"].dead) == (kept, 1 - kept)
+        assert counts["here"].pending == 1
+        assert delivering.store.discrepancies() == []
 
 
 def test_settings_that_cannot_be_compared_with_those_of_before_stop_nothing(tmp_path):

@@ -1,8 +1,8 @@
 """The courier as the office sees it: threads, tests, what would be sent, and that it never ends."""
 
 import asyncio
+import importlib
 import threading
-from importlib.metadata import EntryPoint
 from random import Random
 
 import pytest
@@ -239,13 +239,14 @@ def test_without_destinations_nothing_runs():
     assert not courier.is_alive()
 
 
-def test_a_transformation_is_found_by_its_name(monkeypatch):
-    offered = (
-        EntryPoint("upper", "operator:neg", transforms.GROUP),
-        EntryPoint("broken", "no_such_module:f", transforms.GROUP),
-        EntryPoint("number", "math:pi", transforms.GROUP),
-    )
-    monkeypatch.setattr(transforms, "entry_points", lambda **_: offered)
+def test_a_transformation_is_found_by_its_name(tmp_path, monkeypatch):
+    info = tmp_path / "theirs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    offered = f"[{transforms.GROUP}]\nupper = operator:neg\nbroken = no_such_module:f\nnumber = math:pi\n"
+    (info / "entry_points.txt").write_text(offered)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
     assert callable(transform_called("upper"))
     with pytest.raises(ValueError, match="did you mean 'upper'"):
         transform_called("uper")
