@@ -19,7 +19,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 
 # Tests wait more than they work, so that more of them than processors run at once. WORKERS= runs them one after the other.
-WORKERS ?= -n 3 --dist loadgroup --no-loadscope-reorder
+WORKERS ?= -n 3 --dist loadscope --no-loadscope-reorder
 
 .PHONY: run test check format docs prices bench wheel clean
 

@@ -15,7 +15,7 @@ from tests.receivers.calls import conversation, fresh, odd_ones, sent, sent_byte
 from tests.receivers.reading import Experiment, id_of, plain
 
 # One worker has all of them: each server starts once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("receivers")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, slots=True)

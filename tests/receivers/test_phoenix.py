@@ -13,7 +13,7 @@ from tests.receivers.calls import conversation, eventually, fresh, odd_ones, sen
 from tests.receivers.reading import Project
 
 # One worker has all of them: each server starts once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("receivers")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tests.receivers.reading import Experiment, Project, id_of
 from tests.wire.settings import KEYS, MANAGED, upstream_table
 
 # One worker has all of them: each server starts once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("receivers")]
+pytestmark = pytest.mark.slow
 
 UP = ("-m", "gateway", "up")
 DESTINATIONS = """
