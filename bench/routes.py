@@ -10,15 +10,15 @@ from domain.ids import new_id
 from domain.keys import ApiKey
 from domain.routes import Aim, RouteRule
 from domain.upstreams import Upstream
-from gateway.aims import Sending
-from gateway.choosing import Choosing
-from gateway.heads import head_of
 from gateway.identity import Identity
-from gateway.peek import asked_in
-from gateway.plans import planned
-from gateway.routes import Routes
-from gateway.shaping import Admitted
-from gateway.upstreams import Upstreams
+from gateway.sending.aims import Sending
+from gateway.sending.choosing import Choosing
+from gateway.sending.plans import planned
+from gateway.sending.routes import Routes
+from gateway.sending.shaping import Admitted
+from gateway.sending.upstreams import Upstreams
+from gateway.wire.heads import head_of
+from gateway.wire.peek import asked_in
 from routing.routes import RouteRules
 
 CALLS, ROUNDS = 2_000, 7

@@ -21,30 +21,30 @@ from starlette.routing import Mount, Route
 
 from config.settings import Settings
 from domain.ids import new_id
-from gateway.admission import Admission, Places
 from gateway.asgi import AsgiEntry
+from gateway.budgets.admission import Admission, Places
+from gateway.budgets.token_counts import TokenCounts
 from gateway.calm import calm_garbage_collection
 from gateway.chores import Chore
-from gateway.deadlines import Deadlines
 from gateway.gate import Gate
 from gateway.identity import Keys
-from gateway.limits import Limits
 from gateway.metrics import SharedCounters, samples
 from gateway.office_door import OfficeDoor
 from gateway.protocol import GateProtocol
 from gateway.proxy import Proxy
-from gateway.recording import RecordingRules
-from gateway.routes import Routes
+from gateway.sending.routes import Routes
+from gateway.sending.upstreams import Upstreams
 from gateway.sim.memory import Memory
 from gateway.sim.server import SimProtocol
-from gateway.token_counts import TokenCounts
-from gateway.upstreams import Upstreams
+from gateway.tee.recording import RecordingRules
+from gateway.wire.deadlines import Deadlines
+from gateway.wire.limits import Limits
 from storage.folder import DataFolder
 from storage.journal import JournalLimits, JournalWriter
 
 if TYPE_CHECKING:
-    from gateway.mirroring import Mirroring
-    from gateway.quoting import Quotes
+    from gateway.sending.mirroring import Mirroring
+    from gateway.sending.quoting import Quotes
 
 log = logging.getLogger("faregate.gate")
 
@@ -174,12 +174,12 @@ class Parts:
         if not rules:
             self.proxy.choose_by(None, None)
             return
-        from gateway.choosing import Choosing  # noqa: PLC0415 - as it says
-        from gateway.mirroring import Mirroring  # noqa: PLC0415
+        from gateway.sending.choosing import Choosing  # noqa: PLC0415 - as it says
+        from gateway.sending.mirroring import Mirroring  # noqa: PLC0415
         from routing.routes import RouteRules  # noqa: PLC0415
 
         if any(rule.strategy == "cheapest" for rule in rules):
-            from gateway.quoting import Quotes  # noqa: PLC0415
+            from gateway.sending.quoting import Quotes  # noqa: PLC0415
 
             self.quotes = self.quotes or Quotes(self._folder.path)
         mirroring = self._mirroring = self._mirroring or Mirroring(

@@ -11,12 +11,12 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import GatewayError
-from gateway.caller import HIGH_WATER, Body, CallerGone
-from gateway.engine import Header
-from gateway.error_answers import error_body, error_headers
 from gateway.gate import Gate
-from gateway.heads import RequestHead, head_of
-from gateway.targets import is_proxied
+from gateway.wire.caller import HIGH_WATER, Body, CallerGone
+from gateway.wire.engine import Header
+from gateway.wire.error_answers import error_body, error_headers
+from gateway.wire.heads import RequestHead, head_of
+from gateway.wire.targets import is_proxied
 
 _FRAMING = frozenset({b"transfer-encoding"})
 

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Container
 
 from domain.errors import GatewayError
-from gateway.caller import Caller
-from gateway.deadlines import Deadlines
-from gateway.error_answers import REASONS, error_body, error_headers
-from gateway.limits import Limits
 from gateway.office_door import OfficeDoor
 from gateway.proxy import Proxy
-from gateway.routes import Routes
-from gateway.steps import Steps
-from gateway.wire_caller import WireCaller
+from gateway.sending.routes import Routes
+from gateway.wire.caller import Caller
+from gateway.wire.deadlines import Deadlines
+from gateway.wire.error_answers import REASONS, error_body, error_headers
+from gateway.wire.limits import Limits
+from gateway.wire.steps import Steps
+from gateway.wire.wire_caller import WireCaller
 
 log = logging.getLogger("faregate.gate")
 

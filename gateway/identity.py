@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from domain.errors import AuthenticationFailed
 from domain.keys import PREFIX, ApiKey, digest, fingerprint
 from gateway.changed_file import ChangedFile
-from gateway.heads import BROWSER_KEY, CREDENTIALS, RequestHead, secret_in
+from gateway.wire.heads import BROWSER_KEY, CREDENTIALS, RequestHead, secret_in
 from storage.keyring import load_keys
 
 log = logging.getLogger("faregate.gate")

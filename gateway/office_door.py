@@ -3,10 +3,10 @@
 import asyncio
 import json
 
-from gateway.caller import Caller
-from gateway.deadlines import Deadlines
-from gateway.engine import Answer, UpstreamGone
-from gateway.pools import Pool, unix_pool
+from gateway.wire.caller import Caller
+from gateway.wire.deadlines import Deadlines
+from gateway.wire.engine import Answer, UpstreamGone
+from gateway.wire.pools import Pool, unix_pool
 
 # The store breaks a read off after 10 s; an office that is silent for longer stands still.
 FIRST_BYTE = 12.0

@@ -16,14 +16,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from domain.errors import BodyTimeout, GatewayError, HeadersTooLarge, InvalidRequest
-from gateway.again import LastHead, last_head
-from gateway.caller import CallerGone
-from gateway.engine import Header
-from gateway.error_answers import wire_answer
-from gateway.heads import RequestHead, head_of
-from gateway.limits import Limits
-from gateway.targets import is_proxied
-from gateway.wire_caller import WireCaller, lines
+from gateway.wire.again import LastHead, last_head
+from gateway.wire.caller import CallerGone
+from gateway.wire.engine import Header
+from gateway.wire.error_answers import wire_answer
+from gateway.wire.heads import RequestHead, head_of
+from gateway.wire.limits import Limits
+from gateway.wire.targets import is_proxied
+from gateway.wire.wire_caller import WireCaller, lines
 
 if TYPE_CHECKING:
     from gateway.gate import Gate

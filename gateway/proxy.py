@@ -17,29 +17,29 @@ from domain.errors import Draining, GatewayError, JournalFull
 from domain.exchange import Capture, Dialect, Ending, OwnError
 from domain.ids import new_id
 from domain.upstreams import Upstream
-from gateway.admission import Admission
-from gateway.barrier import Barrier
-from gateway.caller import Caller, CallerGone, too_large
-from gateway.engine import Answer, Header
-from gateway.error_answers import REASONS, error_body, error_headers
-from gateway.heads import RequestHead, answer_headers
+from gateway.budgets.admission import Admission
 from gateway.identity import Identity, Keys
-from gateway.limits import Limits
-from gateway.peek import UNKNOWN, Asked, Edit, asked_in, removal_edit, usage_edit
-from gateway.plans import Plan, no_api_key, planned
-from gateway.recording import Recording, RecordingRules
-from gateway.relay import Relay
-from gateway.routes import Route, Routes, Target, dialect_at
-from gateway.shaping import Admitted, form_model, may_use, shaped
-from gateway.upstreams import Outgoing, Upstreams
-from gateway.withhold import Withholding
+from gateway.sending.plans import Plan, no_api_key, planned
+from gateway.sending.routes import Route, Routes, Target, dialect_at
+from gateway.sending.shaping import Admitted, form_model, may_use, shaped
+from gateway.sending.upstreams import Outgoing, Upstreams
+from gateway.tee.barrier import Barrier
+from gateway.tee.recording import Recording, RecordingRules
+from gateway.tee.relay import Relay
+from gateway.tee.withhold import Withholding
+from gateway.wire.caller import Caller, CallerGone, too_large
+from gateway.wire.engine import Answer, Header
+from gateway.wire.error_answers import REASONS, error_body, error_headers
+from gateway.wire.heads import RequestHead, answer_headers
+from gateway.wire.limits import Limits
+from gateway.wire.peek import UNKNOWN, Asked, Edit, asked_in, removal_edit, usage_edit
 from routing.labels import labels_of
 from storage.journal import JournalWriter
 
 if TYPE_CHECKING:
-    from gateway.choosing import Choosing
-    from gateway.hold import Holding
-    from gateway.mirroring import Copy, Mirroring
+    from gateway.budgets.hold import Holding
+    from gateway.sending.choosing import Choosing
+    from gateway.sending.mirroring import Copy, Mirroring
 
 FIRST_PART = 64 * 1024
 MOST_PLANS = 8
@@ -208,7 +208,7 @@ class Proxy:
             GatewayError: a budget has no room for it, or the key calls too often.
 
         """
-        from gateway.hold import Asking  # noqa: PLC0415 - a gate without budgets never loads it
+        from gateway.budgets.hold import Asking  # noqa: PLC0415 - a gate without budgets never loads it
 
         plan, opening, target = call.plan, record.opening, call.targets[0]
         asking = Asking(
@@ -239,8 +239,8 @@ class Proxy:
             GatewayError: a route refuses it, or no upstream can be asked.
 
         """
-        from gateway.aims import Sending  # noqa: PLC0415 - a gate without routes never loads it
-        from gateway.choosing import refused  # noqa: PLC0415
+        from gateway.sending.aims import Sending  # noqa: PLC0415 - a gate without routes never loads it
+        from gateway.sending.choosing import refused  # noqa: PLC0415
 
         opening = record.opening
         sending = Sending(
@@ -381,7 +381,7 @@ class Proxy:
 
     def _meter(self, call: Admitted, holding: "Holding", answer: Answer, relay: Relay, framing: str) -> None:
         """Have the answer paid for slice by slice as it comes."""
-        from gateway.metering import StreamMeter  # noqa: PLC0415 - as above
+        from gateway.budgets.metering import StreamMeter  # noqa: PLC0415 - as above
 
         if self._admission is None:
             return

@@ -44,7 +44,7 @@ def test_commands_that_ask_the_gateway_do_not_import_its_store(tmp_path, command
     assert not imported(tmp_path, command, "--help") & {"sqlmodel", "sqlalchemy", "tiktoken", "httpx", "pydantic", "alembic"}
 
 
-@pytest.mark.parametrize("module", ["gateway.app", "gateway.token_counts", "gateway.office"])
+@pytest.mark.parametrize("module", ["gateway.app", "gateway.budgets.token_counts", "gateway.office"])
 def test_no_process_has_a_tokenizer_before_it_is_needed(tmp_path, module):
     """The gate never needs one: it asks the office. The office loads it with the first call that has no usage."""
     code = f"import sys, {module}; print(sorted({{'tiktoken', 'regex', 'tiktoken_ext'}} & sys.modules.keys()))"
@@ -54,7 +54,7 @@ def test_no_process_has_a_tokenizer_before_it_is_needed(tmp_path, module):
     assert run.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["gateway.app", "gateway.token_counts"])
+@pytest.mark.parametrize("module", ["gateway.app", "gateway.budgets.token_counts"])
 def test_the_gate_cannot_even_reach_a_tokenizer(tmp_path, module):
     """What counts is not imported by the gate, so no call of its can load a tokenizer."""
     code = f"import sys, {module}; print(sorted({{'pricing.tokens.counter', 'pricing.tokens.encodings'}} & sys.modules.keys()))"

@@ -8,9 +8,9 @@ import pytest
 
 from dashboard.problems import Problem
 from dashboard.token_counts import AT_ONCE, LARGEST_BODY, MOST_WAITING, Counting
-from gateway import token_counts
-from gateway.deadlines import Deadlines
-from gateway.token_counts import TokenCounts
+from gateway.budgets import token_counts
+from gateway.budgets.token_counts import TokenCounts
+from gateway.wire.deadlines import Deadlines
 from pricing.tokens.counter import TokenCounter
 from pricing.tokens.encodings import Encodings
 from tests.dashboard.conftest import TOKEN

@@ -8,19 +8,19 @@ from random import Random
 from domain.exchange import Exchange
 from domain.keys import ApiKey, digest
 from domain.upstreams import Upstream
-from gateway.caller import Body
-from gateway.deadlines import Deadlines
-from gateway.engine import Header
-from gateway.heads import head_of
 from gateway.identity import Keys
-from gateway.limits import Limits
 from gateway.proxy import Proxy
-from gateway.recording import RecordingRules
-from gateway.routes import Routes
+from gateway.sending.routes import Routes
+from gateway.sending.upstreams import Upstreams
 from gateway.sim.server import SimProtocol
-from gateway.upstreams import Upstreams
+from gateway.tee.recording import RecordingRules
+from gateway.wire.caller import Body
+from gateway.wire.deadlines import Deadlines
+from gateway.wire.engine import Header
+from gateway.wire.heads import head_of
+from gateway.wire.limits import Limits
 from storage.journal import JournalWriter
-from tests.gateway.heads import HOST
+from tests.gateway.wire.heads import HOST
 from tests.harness.upstream import ScriptedUpstream
 from tests.storage.journal.calls import SMALL, read_all
 

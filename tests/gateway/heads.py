@@ -1,8 +1,8 @@
 """Heads for tests: what a caller sends, and what goes upstream as text."""
 
 from domain.upstreams import Upstream
-from gateway.heads import RequestHead, head_of
-from gateway.outgoing import Credential, outgoing_head
+from gateway.sending.outgoing import Credential, outgoing_head
+from gateway.wire.heads import RequestHead, head_of
 
 HOST = (b"Host", b"gate.test")
 

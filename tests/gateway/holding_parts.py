@@ -12,11 +12,11 @@ from domain.keys import ApiKey
 from domain.ledger import LedgerUnavailable
 from domain.prices import ATTO_PER_USD, Override
 from domain.upstreams import Upstream
-from gateway.bounding import Bounding
-from gateway.budgets import Budgets
-from gateway.hold import Asking
-from gateway.holding import Holdings
-from gateway.pace import Pace
+from gateway.budgets.bounding import Bounding
+from gateway.budgets.hold import Asking
+from gateway.budgets.holding import Holdings
+from gateway.budgets.in_force import Budgets
+from gateway.budgets.pace import Pace
 from pricing.book import PriceBook
 from storage.ledger.memory import MemoryLedger
 

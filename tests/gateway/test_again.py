@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.again import LastHead, last_head
-from gateway.heads import head_of
+from gateway.wire.again import LastHead, last_head
+from gateway.wire.heads import head_of
 
 HEADERS = [(b"Host", b"gate.test"), (b"Authorization", b"Bearer k"), (b"Content-Type", b"application/json")]
 TARGET = b"/v1/chat/completions"

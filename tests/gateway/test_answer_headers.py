@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.engine import Answer
-from gateway.heads import answer_headers
+from gateway.wire.engine import Answer
+from gateway.wire.heads import answer_headers
 
 
 async def passed(*headers: tuple[bytes, bytes], hops: bool = True) -> list[tuple[bytes, bytes]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bare import BareBody, BareEvents, bare_answer
+from gateway.tee.bare import BareBody, BareEvents, bare_answer
 
 SAID = "never-to-be-kept"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 2}}

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from domain.budgets import Budget, LimitRaise, Scope, WindowRule
-from gateway.budgets import Budgets
+from gateway.budgets.in_force import Budgets
 from storage.budget_file import save_budgets
 
 

@@ -7,10 +7,10 @@ import pytest
 from domain.budgets import LimitRaise, Subject
 from domain.keys import ApiKey
 from domain.upstreams import Upstream
-from gateway.bounding import LONGEST_KNOWN, Bounding
-from gateway.budgets import Budgets
-from gateway.past_costs import Lookup
-from gateway.second_look import requested
+from gateway.budgets.bounding import LONGEST_KNOWN, Bounding
+from gateway.budgets.in_force import Budgets
+from gateway.budgets.past_costs import Lookup
+from gateway.budgets.second_look import requested
 from pricing.book import PriceBook
 from recorder.past_costs import CALLS, LEAST_CALLS, PastCosts
 from storage.budget_file import load_budgets, save_budgets

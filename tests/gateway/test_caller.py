@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import BodyTooLarge
-from gateway.caller import HIGH_WATER, Body, CallerGone
+from gateway.wire.caller import HIGH_WATER, Body, CallerGone
 
 
 class Flow:

@@ -12,19 +12,19 @@ from domain.ids import new_id
 from domain.keys import ApiKey
 from domain.routes import Aim, Mirror, Retries, RouteRule, RouteTimeouts
 from domain.upstreams import Timeouts, Upstream
-from gateway.aims import Sending
-from gateway.choosing import LONGEST_TEXT, Choosing, refused
-from gateway.heads import head_of
 from gateway.identity import Identity
-from gateway.outgoing import outgoing_head
-from gateway.peek import UNKNOWN, asked_in
-from gateway.plans import planned
-from gateway.routes import Routes
-from gateway.shaping import Admitted
-from gateway.strategies import MOST_TIMES, FirstBytes
-from gateway.upstreams import Upstreams
+from gateway.sending.aims import Sending
+from gateway.sending.choosing import LONGEST_TEXT, Choosing, refused
+from gateway.sending.outgoing import outgoing_head
+from gateway.sending.plans import planned
+from gateway.sending.routes import Routes
+from gateway.sending.shaping import Admitted
+from gateway.sending.strategies import MOST_TIMES, FirstBytes
+from gateway.sending.upstreams import Upstreams
+from gateway.wire.heads import head_of
+from gateway.wire.peek import UNKNOWN, asked_in
 from routing.routes import RouteRules
-from tests.gateway.heads import HOST
+from tests.gateway.wire.heads import HOST
 
 MANAGED = Identity(ApiKey("k-1", "ci", "x", project="search"), b"fg-secret", b"authorization")
 BROUGHT = Identity(ApiKey("pt-1", "pass-through-1", "x", kind="pass_through"))

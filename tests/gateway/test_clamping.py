@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from gateway.clamping import Clamp, clamp_edit, least_output
-from gateway.peek import edited
+from gateway.budgets.clamping import Clamp, clamp_edit, least_output
+from gateway.wire.peek import edited
 from pricing.bounds import ATTO_PER_NANO, Bound, Requested
 
 CHAT, MESSAGES, RESPONSES = b"/v1/chat/completions", b"/v1/messages", b"/v1/responses"

@@ -5,7 +5,7 @@ from time import monotonic
 
 import pytest
 
-from gateway.deadlines import Deadlines
+from gateway.wire.deadlines import Deadlines
 
 PATIENCE = 30
 

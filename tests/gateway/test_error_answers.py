@@ -7,7 +7,7 @@ import pytest
 
 from domain import errors
 from domain.errors import BudgetExceeded, GatewayError, InvalidRequest, RateLimited
-from gateway.error_answers import REASONS, error_body, error_headers, wire_answer
+from gateway.wire.error_answers import REASONS, error_body, error_headers, wire_answer
 
 ALL = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, GatewayError)]
 

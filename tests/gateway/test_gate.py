@@ -6,11 +6,11 @@ import json
 import pytest
 
 from domain.errors import InvalidRequest
-from gateway.deadlines import Deadlines
 from gateway.gate import Gate
-from gateway.limits import Limits
 from gateway.metrics import SharedCounters, samples
 from gateway.office_door import OfficeDoor
+from gateway.wire.deadlines import Deadlines
+from gateway.wire.limits import Limits
 from tests.gateway.calling import JSON, SECRET, Calling, FakeCaller
 from tests.harness import steps
 from tests.harness.upstream import OK

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
-from gateway.heads import head_of, hidden_query, recorded
-from gateway.outgoing import Credential, host_of
-from tests.gateway.heads import HOST, a_head, an_upstream, lines, sent
+from gateway.sending.outgoing import Credential, host_of
+from gateway.wire.heads import head_of, hidden_query, recorded
+from tests.gateway.wire.heads import HOST, a_head, an_upstream, lines, sent
 
 OWN = Credential("caller")
 OURS = "fg-" + "o" * 40

@@ -9,10 +9,10 @@ from domain.budgets import LimitRaise
 from domain.errors import BudgetExceeded, BudgetInFlight, BudgetUnavailable, InvalidRequest
 from domain.holds import read_hold
 from domain.ledger import Standing
-from gateway.amounts import MOST_HELD
-from gateway.emergency import Emergency
-from gateway.holding import LEASE_SECONDS
-from gateway.refusals import REMAINING, WARNING
+from gateway.budgets.amounts import MOST_HELD
+from gateway.budgets.emergency import Emergency
+from gateway.budgets.holding import LEASE_SECONDS
+from gateway.budgets.refusals import REMAINING, WARNING
 from tests.gateway.holding_parts import DEAR, KEY, NOON, Switched, budget, cost, house, spend
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from domain.errors import BudgetExceeded
-from gateway.metering import StreamMeter
+from gateway.budgets.metering import StreamMeter
 from tests.gateway.holding_parts import PATHS, budget, house
 
 

@@ -10,10 +10,10 @@ from random import Random
 import pytest
 
 from domain.routes import Aim, Mirror, RouteRule
-from gateway.choosing import Choosing
-from gateway.mirroring import MOST_AT_ONCE, Mirroring, Nobody
 from gateway.proxy import Proxy
-from gateway.routes import Routes
+from gateway.sending.choosing import Choosing
+from gateway.sending.mirroring import MOST_AT_ONCE, Mirroring, Nobody
+from gateway.sending.routes import Routes
 from routing.routes import RouteRules
 from tests.gateway.calling import JSON, SECRET, THEIRS, Calling
 from tests.harness import steps
@@ -199,7 +199,7 @@ async def main():
     parts = Parts(Settings(storage=StorageSettings(data=sys.argv[1])), asyncio.get_running_loop(), 0)
     await parts.close()
 asyncio.run(main())
-print([name for name in ("cel", "gateway.aims", "gateway.choosing", "gateway.mirroring", "gateway.quoting") if name in sys.modules])
+print([name for name in ("cel", "gateway.sending.aims", "gateway.sending.choosing", "gateway.sending.mirroring", "gateway.sending.quoting") if name in sys.modules])
 """
 
 

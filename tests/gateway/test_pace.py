@@ -5,7 +5,7 @@ import pytest
 from domain.budgets import KeyLimits
 from domain.errors import RateLimited
 from domain.keys import ApiKey
-from gateway.pace import Minute, Pace
+from gateway.budgets.pace import Minute, Pace
 from tests.gateway.holding_parts import KEY, NOON, Switched, house, limited
 
 OTHER = ApiKey("key-other", "other", "y")

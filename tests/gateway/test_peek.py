@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from domain.errors import InvalidRequest
-from gateway.peek import (
+from gateway.wire.peek import (
     DECIDING,
     UNKNOWN,
     asked_in,

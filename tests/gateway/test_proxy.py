@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gateway.identity import BROWSER_KEY
-from gateway.limits import Limits
 from gateway.proxy import LONGEST_PLANNED
+from gateway.wire.limits import Limits
 from tests.gateway.calling import JSON, KEY, SECRET, THEIRS, Calling
 from tests.harness import steps
 from tests.harness.upstream import OK

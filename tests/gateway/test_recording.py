@@ -11,12 +11,12 @@ import pytest
 from domain.exchange import Attempt, Exchange, Labels, Opening, OwnError
 from domain.ids import new_id
 from domain.keys import ApiKey
-from gateway.barrier import Barrier
-from gateway.engine import Header
-from gateway.recording import MOST_MARKS, Recording, RecordingRules
+from gateway.tee.barrier import Barrier
+from gateway.tee.recording import MOST_MARKS, Recording, RecordingRules
+from gateway.wire.engine import Header
 from storage.journal import JournalWriter
 from tests.gateway.calling import FakeCaller
-from tests.gateway.heads import HOST
+from tests.gateway.wire.heads import HOST
 from tests.storage.journal.calls import SMALL, eventually, read_all
 
 RULES = RecordingRules(copy_bytes=1000, progress_bytes=100)

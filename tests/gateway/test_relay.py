@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.relay import Relay
+from gateway.tee.relay import Relay
 
 
 class Upstream:

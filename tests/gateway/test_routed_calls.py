@@ -14,10 +14,10 @@ from domain.errors import BudgetExceeded
 from domain.prices import ATTO_PER_USD, Override
 from domain.routes import Aim, Retries, RouteRule
 from gateway.app import Parts
-from gateway.choosing import Choosing
 from gateway.proxy import Proxy
-from gateway.quoting import Quotes
-from gateway.routes import Routes
+from gateway.sending.choosing import Choosing
+from gateway.sending.quoting import Quotes
+from gateway.sending.routes import Routes
 from pricing.book import PriceBook
 from pricing.published import FILE, published_text
 from routing.routes import RouteRules

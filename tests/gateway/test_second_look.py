@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
-from gateway.second_look import _DECIDING, cap_field, requested
+from gateway.budgets.second_look import _DECIDING, cap_field, requested
 from pricing.tokens.images import Picture
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.steps import Signal, Steps, in_task
+from gateway.wire.steps import Signal, Steps, in_task
 
 
 class Run:

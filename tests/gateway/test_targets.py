@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
-from gateway.targets import Place, checked_target, is_proxied, place_of
+from gateway.wire.targets import Place, checked_target, is_proxied, place_of
 
 UPSTREAMS = frozenset({b"openai", b"anthropic", b"gemini", b"groq"})
 

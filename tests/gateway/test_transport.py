@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gateway.sim.server import SimProtocol
-from gateway.transport import EngineTransport
+from gateway.wire.transport import EngineTransport
 from tests.harness import steps
 from tests.harness.messages import chunked
 from tests.harness.tls import make_certificate
@@ -455,7 +455,7 @@ async def test_the_simulated_upstream_answers_in_process():
 
 
 def test_the_gate_loads_neither_httpx_nor_the_offices_libraries():
-    heavy = ("httpx", "sqlmodel", "sqlalchemy", "tiktoken", "gateway.transport")
+    heavy = ("httpx", "sqlmodel", "sqlalchemy", "tiktoken", "gateway.wire.transport")
     program = f"import sys, gateway.app; print([name for name in {heavy!r} if name in sys.modules])"
 
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -7,11 +7,11 @@ import pytest
 
 from domain.routes import Retries
 from domain.upstreams import Upstream
-from gateway.breakers import FAILURES_TO_BREAK, Breakers, asked_pause
-from gateway.engine import Answer
-from gateway.outgoing import Credential
-from gateway.routes import Target
-from gateway.tries import Tries, moves_on
+from gateway.sending.breakers import FAILURES_TO_BREAK, Breakers, asked_pause
+from gateway.sending.outgoing import Credential
+from gateway.sending.routes import Target
+from gateway.sending.tries import Tries, moves_on
+from gateway.wire.engine import Answer
 
 MANY = 2_000
 

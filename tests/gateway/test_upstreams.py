@@ -10,13 +10,13 @@ from domain.errors import UpstreamTimeout, UpstreamUnavailable
 from domain.exchange import Labels
 from domain.ids import new_id
 from domain.upstreams import Timeouts, Upstream
-from gateway.barrier import Barrier
-from gateway.breakers import FAILURES_TO_BREAK, Breakers, retry_after
-from gateway.engine import Answer
-from gateway.outgoing import Credential
-from gateway.recording import Recording, RecordingRules
-from gateway.routes import Target
-from gateway.upstreams import Outgoing
+from gateway.sending.breakers import FAILURES_TO_BREAK, Breakers, retry_after
+from gateway.sending.outgoing import Credential
+from gateway.sending.routes import Target
+from gateway.sending.upstreams import Outgoing
+from gateway.tee.barrier import Barrier
+from gateway.tee.recording import Recording, RecordingRules
+from gateway.wire.engine import Answer
 from tests.gateway.calling import Calling, FakeCaller
 from tests.harness import steps
 from tests.harness.upstream import OK, ScriptedUpstream

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.exchange import Labels
-from gateway.heads import head_of
+from gateway.wire.heads import head_of
 from routing.labels import LONGEST, MOST_TAGS, NAMES, NO_LABELS, labels_of
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -16,7 +16,7 @@ import pytest
 from domain.budgets import KeyLimits
 from domain.errors import GatewayError
 from domain.exchange import Dialect
-from gateway.error_answers import REASONS, error_body, error_headers, stream_error
+from gateway.wire.error_answers import REASONS, error_body, error_headers, stream_error
 from tests.gateway.holding_parts import KEY, budget, house, limited
 
 ASKED = [{"role": "user", "content": "hi"}]

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from domain.ledger import Claim, Held, LedgerLost, LedgerUnavailable, Refused, Standing
-from gateway.holding import LEASE_SECONDS, RENEW_SECONDS
+from gateway.budgets.holding import LEASE_SECONDS, RENEW_SECONDS
 from storage.ledger import begin_ledger, open_ledger, open_settling_ledger
 from storage.ledger.redis import YOUNG_SECONDS, RedisHolding, RedisSettling
 from storage.ledger.redis_client import CONNECTIONS, DEADLINE, FIRST_PROBE, LAST_PROBE, AsyncRedis, WaitingRedis

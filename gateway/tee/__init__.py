@@ -1,0 +1,1 @@
+"""What an upstream sends: to the caller first, then into the call's record."""
