@@ -119,7 +119,10 @@ class Counts:
 
 
 class DeliveryQueue(Protocol):
-    """The store of deliveries as the courier uses it. Each method is one transaction, waits, and may raise `StoreUnavailable`."""
+    """The store of deliveries as the courier uses it. Where nothing else is said, a method is one transaction, waits, and may raise `StoreUnavailable`."""
+
+    def start_over(self) -> None:
+        """Know of no claims any more: whoever had them has failed, and nobody will finish them. They are free after the next `beat`. It does not wait."""
 
     def claim(  # noqa: PLR0913 - what bounds a claim
         self, destination: str, lane: Lane, *, now: int, most: int, most_bytes: int, keep_batches: bool = False, batch: str = ""

@@ -115,7 +115,10 @@ class Misconfigured(DeliveryFailed):
 
 
 class Destination(Protocol):
-    """Takes spans away. One object serves one configured destination, from one event loop; `encode` may run in another thread."""
+    """Takes spans away. One object serves one configured destination, from one event loop; `encode` may run in another thread.
+
+    `limits` are those of its settings. It may lower `items` and `body_bytes` when it learns that its server takes less.
+    """
 
     limits: Limits
 

@@ -6,7 +6,6 @@ Compact JSON: `{"id": hold, "claims": [[counter, amount, unit, limit, forget_at,
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import starmap
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, cast
 
@@ -44,11 +43,16 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What a finished call truly cost on one of its claims. `at_hold`: nobody knows, so it is what is held, whatever was topped up to that."""
+    """What a finished call truly cost on one of its claims. `at_hold`: nobody knows, so it is what is held, whatever was topped up to that.
+
+    `priced`: it follows the call's price, should the call be priced again; `beside` is what has to be paid besides that, whatever the price.
+    """
 
     claim: HeldClaim
     amount: int
     at_hold: bool = False
+    priced: bool = False
+    beside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +66,13 @@ class Settlement:
 def hold_text(hold: str, claims: Sequence[Claim], units: Sequence[Unit]) -> str:
     """Return the text of a hold; `units` are those of the claims' budgets, in the same order."""
     # Put together by hand: this is made while an app waits, and an encoder costs several times as much.
-    return f'{{"id":{_quoted(hold)},"claims":[{",".join(starmap(_shortest, zip(claims, units, strict=True)))}]}}'
-
-
-def _shortest(claim: Claim, unit: Unit) -> str:
-    """Return a claim without the defaults at its end."""
-    rest = f",{claim.rolling},{claim.part}" if claim.rolling else ""
-    return f'[{_quoted(claim.counter)},{claim.amount},"{unit}",{_or_null(claim.limit)},{_or_null(claim.forget_at)}{rest}]'
-
-
-def _or_null(value: int | None) -> str:
-    return "null" if value is None else str(value)
+    texts = []
+    for claim, unit in zip(claims, units, strict=True):
+        limit = "null" if claim.limit is None else claim.limit
+        forget_at = "null" if claim.forget_at is None else claim.forget_at
+        rest = f",{claim.rolling},{claim.part}" if claim.rolling else ""
+        texts.append(f'[{_quoted(claim.counter)},{claim.amount},"{unit}",{limit},{forget_at}{rest}]')
+    return f'{{"id":{_quoted(hold)},"claims":[{",".join(texts)}]}}'
 
 
 def read_hold(text: str) -> Hold:

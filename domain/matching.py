@@ -35,8 +35,10 @@ def shown_name(budget: Budget, member: str) -> str:
 def _value_of(scope: Scope, subject: Subject) -> str | None:
     if scope.kind == "tag":
         return subject.tags.get(scope.tag or "")
-    values = {"key": subject.key, "project": subject.project, "customer": subject.customer, "model": subject.model, "all": WHOLE}
-    return values[scope.kind]
+    if scope.kind == "all":
+        return WHOLE
+    value: str | None = getattr(subject, scope.kind)
+    return value
 
 
 def _is_meant(scope: Scope, value: str, subject: Subject) -> bool:

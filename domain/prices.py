@@ -13,6 +13,11 @@ ATTO_PER_USD = 10**24  # rates
 PICO_PER_NANO = 1_000  # costs are pico-USD, budgets nano-USD
 
 
+def nano_usd(pico: int) -> int:
+    """Return what a cost counts in budgets: nano-USD, rounded up, never less than nothing."""
+    return max(-(-pico // PICO_PER_NANO), 0)
+
+
 @dataclass(slots=True)
 class Cost:
     """What one call cost in pico-USD; None is unknown, never zero.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from domain.errors import Draining, GatewayError, JournalFull
+from domain.errors import Draining, GatewayError, JournalFull, UpstreamTimeout, UpstreamUnavailable
 from domain.exchange import Capture, Dialect, Ending, OwnError
 from domain.ids import new_id
 from domain.upstreams import Upstream
@@ -225,6 +225,7 @@ class Proxy:
             stream=call.streams,
             websocket=caller.upgrade,
             sent_as=target.model,
+            asked=call.asked,
         )
         call.holding = await admission.admit(asking)
         opening.hold = call.holding.text
@@ -278,16 +279,22 @@ class Proxy:
                 )
                 record.held = holding.this_try
 
-        found = await self._upstreams.send(
-            call.targets,
-            lambda target: self._outgoing(call, caller, target, record),
-            record,
-            caller.inform,
-            cover=cover,
-            retries=None if choice is None else choice.retries,
-        )
-        if choice is not None and choice.measured and self._choosing is not None:
-            self._choosing.note(record.attempts[-1], call.plan.route.model, stream=call.streams)
+        measures = self._choosing if choice is not None and choice.measured else None
+        try:
+            found = await self._upstreams.send(
+                call.targets,
+                lambda target: self._outgoing(call, caller, target, record),
+                record,
+                caller.inform,
+                cover=cover,
+                retries=None if choice is None else choice.retries,
+            )
+        except (UpstreamTimeout, UpstreamUnavailable):
+            if measures is not None:
+                measures.note(record.attempts, call.plan.route.model, stream=call.streams)
+            raise
+        if measures is not None:
+            measures.note(record.attempts, call.plan.route.model, stream=call.streams)
         return found
 
     def _asks_usage(self, asked: Asked, route: Route) -> bool:

@@ -50,6 +50,8 @@ class Requested:
     `text_bytes` are the bytes that may be text, `audio_bytes` those of sounds. `max_output` is what the request allows, for each of `choices` answers.
     `open_input` says why the input may be as long as the model's context, `open_cost` why nothing bounds the cost. `passes` is how often the model
     may read its input; `fees` are units of hosted tools and how often each may be used. `tier` is the service tier as it was asked for, None where it was not.
+    `only_text` says of a call that generates that it brings, opens and asks for nothing beside text: all other fields are at their defaults then, but
+    for the tier and what the answers may be.
     """
 
     kind: Kind
@@ -72,6 +74,7 @@ class Requested:
     characters: int = 0
     pixels: int = _PICTURE_PIXELS
     other_models: tuple[str, ...] = ()
+    only_text: bool = False
 
 
 @dataclass(slots=True)
@@ -182,6 +185,8 @@ def bound_of(
         max_output: the most tokens that it writes, None where that is not known.
 
     """
+    if requested.only_text and tariff.known and not tariff.free and max_output is not None:
+        return _bound_of_text(requested, tariff, context_window, max_output)
     if requested.kind == "free":
         return FREE
     text, pictures, audio, why = _input(requested, model, context_window)
@@ -203,6 +208,20 @@ def bound_of(
     if found.why is None and writes is not None:
         found.nano = found.slice_nano(writes)
     return found
+
+
+def _bound_of_text(requested: Requested, tariff: Tariff, window: int | None, max_output: int) -> Bound:
+    """Return the same as `bound_of` for a call with nothing but text in it, in fewer steps: most calls are such."""
+    reads, writes, choices = requested.text_bytes, max_output, requested.choices
+    if requested.max_output is not None and requested.max_output < writes:
+        writes = requested.max_output
+    if window is not None:
+        reads, writes = min(reads, window), min(writes, window)
+    rates = tariff.at(reads)
+    output = rates.output * choices
+    read_nano = -(-(reads * rates.text + tariff.fees.get("request", 0)) // ATTO_PER_NANO)
+    nano = read_nano + -(-writes * output // ATTO_PER_NANO)
+    return Bound(nano, reads + writes * choices, reads, writes, read_nano, output)
 
 
 def cards_for(requested: Requested, cards: Iterable[PriceCard]) -> list[PriceCard]:

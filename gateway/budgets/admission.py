@@ -6,6 +6,7 @@ the first call comes that is.
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,12 +84,10 @@ class Admission:
             self._keeping = asyncio.get_running_loop().create_task(self._holdings.keep())
         return self._holdings
 
-    async def admit(self, asking: "Asking") -> "Holding":
+    def admit(self, asking: "Asking") -> Awaitable["Holding"]:
         """Hold what a call can cost; see `Holdings.admit`."""
         holdings = self.holdings
-        if self._places.redis_url is not None:
-            await in_task()  # the network is waited for
-        return await holdings.admit(asking)
+        return holdings.admit(asking) if self._places.redis_url is None else _over_the_network(holdings, asking)
 
     async def close(self) -> None:
         """Give back what is leased for emergencies, and close the ledger."""
@@ -131,3 +130,8 @@ class Admission:
             # A file does not go away as a network does; a slice would only be missing from what is left.
             emergency=None if places.redis_url is None else Emergency(self._name),
         )
+
+
+async def _over_the_network(holdings: "Holdings", asking: "Asking") -> "Holding":
+    await in_task()
+    return await holdings.admit(asking)

@@ -38,16 +38,19 @@ def _amount_of(one: Applied, holding: Holding, past_cost: PastCost) -> int:
         # It is charged when its answers are fetched.
         return 0
     usd = budget.unit == "usd"
-    most, part = (bound.nano, bound.slice_nano(SLICE_TOKENS)) if usd else (bound.tokens, _tokens_of_a_slice(bound))
+    most = bound.nano if usd else bound.tokens
     if most is None:
-        return budget.unpriced if usd and isinstance(budget.unpriced, int) else part
+        return budget.unpriced if usd and isinstance(budget.unpriced, int) else _slice_of(bound, usd=usd)
     if budget.mode == "strict" or (budget.mode == "balanced" and not usd and not holding.stream):
         return most
     past = past_cost(holding.key.id, holding.model) if usd else None
     if past is not None:
         return min(past * 3 // 2, most)
-    return min(part, most) if holding.stream else most
+    return min(_slice_of(bound, usd=usd), most) if holding.stream else most
 
 
-def _tokens_of_a_slice(bound: Bound) -> int:
+def _slice_of(bound: Bound, *, usd: bool) -> int:
+    """Return what the input and a slice of output cost at most, in nano-USD or in tokens."""
+    if usd:
+        return bound.slice_nano(SLICE_TOKENS)
     return bound.input_tokens + (SLICE_TOKENS if bound.output_tokens is None else min(SLICE_TOKENS, bound.output_tokens))

@@ -44,15 +44,16 @@ class Bounding:
             return FREE
         if model is None:
             return bound_of(requested, None, NO_PRICE, None, None)
-        bounds = [self._one(requested, upstream, name, key, now) for name in (model, *requested.other_models)]
-        return bounds[0] if len(bounds) == 1 else _worst(bounds)
+        if not requested.other_models:
+            return self._one(requested, upstream, model, key, now)
+        return _worst([self._one(requested, upstream, name, key, now) for name in (model, *requested.other_models)])
 
     def _one(self, requested: Requested, upstream: Upstream, model: str, key: ApiKey, now: float) -> Bound:
         known = self._of(requested, upstream, model, key, now)
         return bound_of(requested, model, known.tariff, *known.limits)
 
     def _of(self, requested: Requested, upstream: Upstream, model: str, key: ApiKey, now: float) -> _Known:
-        name = (upstream.name, model, key.id, profile_of(requested))
+        name = (upstream.name, model, key.id, *profile_of(requested))
         known = self._known.get(name)
         if known is None or now >= known.until:
             known = self._looked_up(requested, upstream, model, key, now)

@@ -136,16 +136,26 @@ class Holdings:
     ) -> None:
         """Hold what one more try costs, before it is sent: at `upstream`, by its prices for `model`. `sent`: a try before reached a provider.
 
-        `path` is the one at `upstream`, where that is another than that of the first try.
+        `path` is the one at `upstream`, where that is another than that of the first try. A try that is refused leaves what is held as it was.
 
         Raises:
             BudgetExceeded: a budget has no room for it.
             BudgetInFlight: it would fit once running calls are settled.
             BudgetUnavailable: the ledger does not answer.
+            InvalidRequest: what it asks for there can be read in two ways.
 
         """
         if not holding.applied or not holding.held:
             return
+        was = holding.requested, holding.bound, holding.this_try, holding.earlier
+        try:
+            await self._cover(holding, upstream, model, sent=sent, path=path)
+        except GatewayError:
+            # The answer of the try before may be passed on after all, or another target be tried.
+            holding.requested, holding.bound, holding.this_try, holding.earlier = was
+            raise
+
+    async def _cover(self, holding: Holding, upstream: Upstream, model: str | None, *, sent: bool, path: bytes | None) -> None:
         now = self._clock()
         before = holding.amounts
         holding.requested = _requested_at(holding, upstream, model, path)
@@ -356,7 +366,9 @@ class Holdings:
                 raise unavailable(one) from error
 
     def _end_pace(self, holding: Holding, output_tokens: int) -> None:
-        if holding.permit is not None and holding.permit.places is not None:
+        if holding.permit is None:
+            return
+        if holding.permit.places is not None:
             self._later(self._give_place_back(holding.permit))
         else:
             self._pace.end(holding.permit, output_tokens)
@@ -399,7 +411,7 @@ def _requested_at(holding: Holding, upstream: Upstream, model: str | None, path:
     known = holding.wanted.get((upstream.name, model))
     if known is None:
         body = edited(asking.body, holding.edits)
-        there = replace(asking, upstream=upstream, sent_as=model, path=path or asking.path, body=body)
+        there = replace(asking, upstream=upstream, sent_as=model, path=path or asking.path, body=body, asked=None)
         known = holding.wanted[upstream.name, model] = requested_by(there)
     return known
 

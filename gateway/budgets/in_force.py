@@ -103,25 +103,28 @@ class Budgets:
         for budget in budgets:
             member = member_of(budget.scope, subject)
             if member is not None:
-                window = self._window(budget.window, now)
-                found.append(applied_on(budget, member, window) if member else self._sum(budget, window))
+                found.append(applied_on(budget, member, self._window(budget.window, now)) if member else self._sum(budget, now))
         if len(found) > 1:
             found.sort(key=lambda one: (one.budget.id, one.member or ""))
         return found
 
-    def _sum(self, budget: Budget, window: Window) -> Applied:
+    def _sum(self, budget: Budget, now: float) -> Applied:
         """Return a budget of which there is one sum; the same for all calls in a window."""
         known = self._sums.get(budget.id)
-        if known is None or known.window is not window or known.budget is not budget:
-            known = self._sums[budget.id] = applied_on(budget, None, window)
+        if known is None or known.budget is not budget or not _around(known.window, now):
+            known = self._sums[budget.id] = applied_on(budget, None, self._window(budget.window, now))
         return known
 
     def _window(self, rule: WindowRule, now: float) -> Window:
         """Return the window around `now`; working one out costs much more than looking it up."""
         known = self._windows.get(rule)
-        if known is None or now < known.start or (known.end is not None and now >= known.end):
+        if known is None or not _around(known, now):
             known = self._windows[rule] = window_of(rule, now)
         return known
+
+
+def _around(window: Window, now: float) -> bool:
+    return window.start <= now and (window.end is None or now < window.end)
 
 
 def _together(own: Iterable[Budget], written: Iterable[Budget]) -> tuple[Budget, ...]:

@@ -28,7 +28,8 @@ _MESSAGES = frozenset(
 # What the model called a tool with is text as well.
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 # No part of any dialect that is not text has none of these at the start of a name or a type. A false alarm costs only time.
-_SIGNS = re.compile(rb'"(?:image|input_[aifv]|file|audio|video|document|inline|item_ref|container_u|url)')
+SIGNS = (b"image", b"input_[aifv]", b"file", b"audio", b"video", b"document", b"inline", b"item_ref", b"container_u", b"url")
+_SIGNS = re.compile(b'"(?:%b)' % b"|".join(SIGNS))
 _STORED_KEYS = frozenset(
     {"file_id", "file_url", "document_url", "video_url", "audio_url", "fileUri", "file_uri", "fileData", "file_data"}
 )

@@ -62,6 +62,7 @@ class StreamMeter:
         self._bytes = 0
         self._asked: asyncio.Task[None] | None = None
         self._paused = False
+        self._turned_down = False
         self._whole = True
         self.tokens = 0
         self.refused: GatewayError | None = None
@@ -74,7 +75,9 @@ class StreamMeter:
         self._count(piece)
         if self._events:
             self._whole = piece.endswith((b"\n\n", b"\r\n\r\n"))
-        if not self._holding.enough_for(self.tokens + AHEAD_TOKENS) and self._asked is None:
+        # What is held is paid for. So after a refusal it is used up first; by then there may be room.
+        ahead = 0 if self._turned_down else AHEAD_TOKENS
+        if self._asked is None and not self._holding.enough_for(self.tokens + ahead):
             self._asked = asyncio.ensure_future(self._ask())
         if self._asked is not None and not self._paused and not self._holding.enough_for(self.tokens):
             self._paused = True
@@ -103,18 +106,24 @@ class StreamMeter:
         try:
             while not self._holding.enough_for(self.tokens + AHEAD_TOKENS):
                 await self._holdings.more(self._holding, max(SLICE_TOKENS, self.tokens // 4))
+            self._turned_down = False
         except GatewayError as error:
-            self.refused = error
-            if self._whole or not self._events:
-                self._flow.stop()
-            elif self._paused:
-                # The event that has begun must end first.
-                self._flow.resume()
-            return
+            if not self._holding.enough_for(self.tokens):
+                self._cut(error)
+                return
+            self._turned_down = True
         finally:
             self._asked = None
         if self._paused:
             self._paused = False
+            self._flow.resume()
+
+    def _cut(self, error: GatewayError) -> None:
+        """Let the answer end: at once, or with the event that has begun."""
+        self.refused = error
+        if self._whole or not self._events:
+            self._flow.stop()
+        elif self._paused:
             self._flow.resume()
 
     def _last(self, piece: bytes) -> bytes:

@@ -83,12 +83,17 @@ def header_text(applied: Applied, standing: Standing) -> str:
     return f"{quote(applied.name, safe=_SAFE)};limit={values[0]};spent={values[1]};held={values[2]};resets={resets}"
 
 
+def passes_one(applied: Applied, standing: Standing) -> bool:
+    """Return whether a threshold may be passed, or the limit of a soft budget."""
+    if applied.warns_from is not None and standing.spent >= applied.warns_from:
+        return True
+    return applied.budget.mode == "soft" and standing.spent + standing.held > applied.limit
+
+
 def warning_text(standings: Iterable[tuple[Applied, Standing]]) -> str:
     """Return which thresholds are passed, as our header shows it; empty where none is."""
     passed = []
     for applied, standing in standings:
-        if applied.budget.mode != "soft" and (applied.warns_from is None or standing.spent < applied.warns_from):
-            continue
         limit = applied.limit
         reached = [share for share in applied.budget.warn_at if limit and standing.spent >= share * limit]
         if applied.budget.mode == "soft" and standing.spent + standing.held > limit:
@@ -96,12 +101,6 @@ def warning_text(standings: Iterable[tuple[Applied, Standing]]) -> str:
         if reached:
             passed.append(f"{header_text(applied, standing)};passed={max(reached):g}")
     return ", ".join(passed)
-
-
-def remaining_text(standings: Iterable[tuple[Applied, Standing]]) -> str | None:
-    """Return the least that is left of any budget of money, in US dollars; what is held counts as gone."""
-    left = [one.limit - standing.spent - standing.held for one, standing in standings if one.budget.unit == "usd"]
-    return usd_text(min(left)) if left else None
 
 
 def _plain(amount: int, unit: Unit) -> str:

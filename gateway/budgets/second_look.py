@@ -4,15 +4,18 @@ What providers' parsers could read in two ways is refused: a budget that holds f
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import msgspec
 
 from domain.errors import InvalidRequest
-from gateway.budgets.media_look import has_escapes, may_have_media, media_in
-from gateway.wire.peek import members
+from gateway.budgets.media_look import SIGNS, has_escapes, may_have_media, media_in
+from gateway.wire.peek import DECIDING as PEEKED
+from gateway.wire.peek import Asked, members
 from pricing.bounds import Kind, Requested
 
 MOST_COUNT = 2**53
@@ -94,6 +97,24 @@ _DECIDING = frozenset(
 # With no others than these, there is nothing to understand but the maximum and the tier.
 _PLAIN = frozenset({"model", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "service_tier"})
 _QUOTED = {name: b'"%b"' % name.encode() for name in _DECIDING}
+
+
+def _alternatives(words: Iterable[bytes]) -> bytes:
+    """Return a pattern for any of `words`, sorted by first letter: trying one after the other costs three times as much."""
+    groups = groupby(sorted(words), key=lambda word: word[:1])
+    return b"|".join(b"%b(?:%b)" % (first, b"|".join(word[1:] for word in group)) for first, group in groups)
+
+
+# Where a body has none of these, all that decides is what the peek has read already: a plain chat needs no second reading.
+_MORE = re.compile(b'"(?:%b)' % _alternatives([*SIGNS, *(b'%b"' % name.encode() for name in _DECIDING - PEEKED)]))
+# Calls of which nothing in the body matters.
+_LATER = "it starts work whose cost is known only later"
+_BY_KIND: Mapping[Kind, Requested] = {
+    "free": Requested("free"),
+    "job": Requested("job", open_cost=_LATER),
+    "batch": Requested("batch", open_cost=_LATER),
+    "session": Requested("session", writes_audio=True, open_cost="a session has no end that is known before it"),
+}
 _Fields = Mapping[str, Any]
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
@@ -109,6 +130,7 @@ def requested(  # noqa: PLR0913 - what a request is made of
     upstream: str,
     model: str | None,
     websocket: bool = False,
+    asked: Asked | None = None,
 ) -> Requested:
     """Return what of a request decides how dear it can be.
 
@@ -121,21 +143,26 @@ def requested(  # noqa: PLR0913 - what a request is made of
         upstream: the name of the upstream it goes to first.
         model: the model asked for.
         websocket: whether it opens a WebSocket.
+        asked: what the peek found in this very body, where there was one.
 
     Raises:
         InvalidRequest: a field that decides is not what it should be, or is there twice.
 
     """
-    if websocket:
-        return Requested("session", writes_audio=True, open_cost="a session has no end that is known before it")
-    kind = _kind_of(method, path.partition(b"?")[0])
-    if kind == "free":
-        return Requested("free")
-    if kind in {"job", "batch"}:
-        return Requested(kind, open_cost="it starts work whose cost is known only later")
+    kind: Kind = "session" if websocket else _kind_of(method, path.partition(b"?")[0])
+    if kind in _BY_KIND:
+        return replace(_BY_KIND[kind])
     size = len(body) if whole else max(length or 0, len(body))
     if kind == "transcribe" or (kind == "image" and body[:2] == b"--"):
         return _form(kind, body, size, whole=whole or length is not None)
+    if (
+        asked is not None
+        and asked.fields is not None
+        and kind == "generate"
+        and _MORE.search(body) is None
+        and not has_escapes(body)
+    ):
+        return _plain(asked, size, path, upstream, model, caches=upstream != "anthropic" or b"cache_control" in body)
     fields = _read(body) if whole else None
     if fields is None:
         return Requested(kind, size, open_cost="its body cannot be read (too long, compressed or not JSON)")
@@ -150,6 +177,34 @@ def requested(  # noqa: PLR0913 - what a request is made of
     if may_have_media(body):
         _look_at_media(found, body)
     return found
+
+
+def _plain(asked: Asked, size: int, path: bytes, upstream: str, model: str | None, *, caches: bool) -> Requested:  # noqa: PLR0913 - as above
+    """Return what a request asks for in which nothing decides but what the peek has read."""
+    searches, sounds, pictures = _traits_of(model)
+    if asked.plain:
+        return Requested(
+            "generate",
+            size,
+            caches=caches,
+            open_cost=searches,
+            writes_audio=sounds,
+            writes_pictures=pictures,
+            only_text=searches is None,
+        )
+    fields = asked.given()
+    return Requested(
+        "generate",
+        size,
+        _most_output(fields, {}, path, upstream),
+        _largest(fields, "n", "best_of") or 1,
+        _text("service_tier", fields),
+        caches=caches,
+        open_cost=searches,
+        writes_audio=sounds,
+        writes_pictures=pictures,
+        only_text=searches is None,
+    )
 
 
 @lru_cache(maxsize=1024)

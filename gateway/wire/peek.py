@@ -86,6 +86,24 @@ class Asked:
         return next((one for one in map(_whole, limits) if one is not None), None)
 
     @property
+    def plain(self) -> bool:
+        """Whether it says nothing of how much it may be answered, nor of how it is to be served."""
+        fields = self.fields
+        return fields is not None and (
+            fields.max_tokens is UNSET
+            and fields.max_completion_tokens is UNSET
+            and fields.max_output_tokens is UNSET
+            and fields.n is UNSET
+            and fields.best_of is UNSET
+            and fields.service_tier is UNSET
+        )
+
+    def given(self) -> dict[str, Any]:
+        """Return the members that were looked for and are there, as they are; those that are null are as good as not there."""
+        found = {} if self.fields is None else msgspec.structs.asdict(self.fields)
+        return {name: value for name, value in found.items() if value is not UNSET and value is not None}
+
+    @property
     def choices(self) -> int | None:
         """How many answers it asks for."""
         return None if self.fields is None else _whole(self.fields.n)

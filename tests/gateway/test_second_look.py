@@ -3,6 +3,8 @@
 import base64
 import json
 import struct
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
 from gateway.budgets.second_look import _DECIDING, cap_field, requested
+from gateway.wire.peek import asked_in
 from pricing.tokens.images import Picture
 
 
@@ -25,16 +28,27 @@ def look(
     websocket=False,
 ):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return requested(
-        method=method,
-        path=path.encode(),
-        body=data,
-        whole=whole,
-        length=length,
-        upstream=upstream,
-        model=model,
-        websocket=websocket,
-    )
+
+    def looked(asked):
+        return requested(
+            method=method,
+            path=path.encode(),
+            body=data,
+            whole=whole,
+            length=length,
+            upstream=upstream,
+            model=model,
+            websocket=websocket,
+            asked=asked,
+        )
+
+    found = looked(None)
+    asked = None
+    with suppress(InvalidRequest):  # the peek refuses some by itself
+        asked = asked_in(data) if whole else None
+    # The short way, by what the peek has read already, says the same.
+    assert replace(looked(asked), only_text=False) == found
+    return found
 
 
 def chat(**fields):
@@ -470,3 +484,65 @@ def test_other_models_that_may_answer_are_known():
 def test_every_byte_of_a_request_for_speech_may_be_a_character_that_is_billed(more: str) -> None:
     body = f'{{"model": "tts-1", "voice": "alloy", "input": "hello"{more}}}'.encode()
     assert look(body, "/v1/audio/speech").characters == len(body)
+
+
+_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 2**60),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["gpt-4o", "flex", "auto", 'say \\"tools\\"', "image", '{"tools":1}']),
+    st.just([{"type": "function", "name": "f"}]),
+    st.just([{"type": "web_search_preview"}]),
+    st.just({"maxOutputTokens": 7}),
+)
+_PATHS_TO_TRY = (
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1beta/models/gemini:generateContent",
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*sorted(_DECIDING), "temperature", "metadata", "input"]), _VALUES, max_size=5),
+    st.sampled_from(_PATHS_TO_TRY),
+    st.sampled_from(["openai", "anthropic", "other"]),
+    st.sampled_from(["gpt-4o", "sonar", "gpt-4o-audio-preview", None]),
+)
+def test_the_short_way_says_what_the_long_one_says(fields, path, upstream, model):
+    def outcome(asked):
+        data = json.dumps(chat(**fields)).encode()
+        try:
+            found = requested(
+                method=b"POST",
+                path=path.encode(),
+                body=data,
+                whole=True,
+                length=None,
+                upstream=upstream,
+                model=model,
+                asked=asked_in(data) if asked else None,
+            )
+        except InvalidRequest as error:
+            return str(error)
+        return replace(found, only_text=False)
+
+    assert outcome(True) == outcome(False)
+
+
+def test_a_plain_chat_is_known_to_be_only_text():
+    data = json.dumps(chat(max_tokens=5, n=2, service_tier="flex", temperature=1)).encode()
+    found = requested(
+        method=b"POST",
+        path=b"/v1/chat/completions",
+        body=data,
+        whole=True,
+        length=None,
+        upstream="openai",
+        model="gpt-4o",
+        asked=asked_in(data),
+    )
+    assert (found.only_text, found.max_output, found.choices, found.tier) == (True, 5, 2, "flex")

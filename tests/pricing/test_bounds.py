@@ -1,11 +1,16 @@
 """Upper bounds, each worked out by hand. Rates here are whole nano-USD for a token, so that the sums can be read."""
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pricing.bounds import ATTO_PER_NANO, NO_PRICE, NOTHING_TO_PAY, Requested, bound_of, cards_for, picture_tokens, tariff_of
 from pricing.cards import PriceCard, Rate
 from pricing.tokens.images import Picture
 
+EMPTY = Requested("generate")
 WINDOW, MOST = 128_000, 16_384
 
 
@@ -23,7 +28,14 @@ PLAIN = card(input=150, output=600)
 
 
 def bound(requested, *cards, window=WINDOW, most=MOST, model="m"):
-    return bound_of(requested, model, tariff_of(requested, cards or (PLAIN,)), window, most)
+    tariff = tariff_of(requested, cards or (PLAIN,))
+    found = bound_of(requested, model, tariff, window, most)
+    if requested == replace(
+        EMPTY, **{name: getattr(requested, name) for name in ("text_bytes", "max_output", "choices", "tier", "caches")}
+    ):
+        # The short way for what is only text says the same.
+        assert bound_of(replace(requested, only_text=True), model, tariff, window, most) == found
+    return found
 
 
 def chat(**fields):
@@ -196,3 +208,17 @@ def test_part_of_a_nano_dollar_counts_whole():
     fine = PriceCard("p", "m", "standard", "ref", {"input": Rate(1), "output": Rate(ATTO_PER_NANO + 1)})
     # One token of input costs next to nothing, and one of output a little more than a nano-USD.
     assert bound(chat(text_bytes=1, max_output=1), fine).nano == 1 + 2
+
+
+@given(
+    st.integers(0, 300_000),
+    st.one_of(st.none(), st.integers(0, 200_000)),
+    st.integers(0, 9),
+    st.tuples(*[st.one_of(st.none(), st.integers(0, 200_000))] * 2),
+    st.booleans(),
+)
+def test_the_short_way_for_text_says_what_the_long_one_says(size, max_output, choices, limits, dear):
+    asked = chat(text_bytes=size, max_output=max_output, choices=choices)
+    tariff = tariff_of(asked, (card(input=150, output=600, request=7, **({"above": 1_000} if dear else {})),))
+    for one in (tariff, NO_PRICE, NOTHING_TO_PAY):
+        assert bound_of(replace(asked, only_text=True), "m", one, *limits) == bound_of(asked, "m", one, *limits)
