@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from pricing.book import PriceBook
 from pricing.cards import Rate, usd_text
 from pricing.compiling import INDEX, compiled, digest_of, raw_list
@@ -28,13 +26,9 @@ from storage.price_snapshots import PriceSnapshots
 
 log = logging.getLogger(__name__)
 
-LARGEST = 32 * 2**20
 LEAST_KEPT = 0.95
 WILD = 5
 MOST_LISTED = 1_000
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-_LONGEST = 120.0
-_OK = 200
 Used = Callable[[], Iterable[tuple[str, str | None, str]]]
 _Names = set[tuple[str, str]]
 
@@ -93,7 +87,7 @@ class PriceRefresh:
         if not self._url:
             raise RefusedPrices("No price list is named. Set price_refresh.url, and start the office again.")
         with self._lock:
-            return self._refreshed(fetched(self._url), dry_run=dry_run)
+            return self._refreshed(_fetched(self._url), dry_run=dry_run)
 
     def when_due(self) -> None:
         """Refresh; what goes wrong is logged, and tried again when it is due again."""
@@ -156,31 +150,10 @@ class PriceRefresh:
         return found
 
 
-def fetched(url: str, *, largest: int = LARGEST, longest: float = _LONGEST) -> bytes:
-    """Return what is at `url`: TLS is verified, a redirect is not followed, and size and time (seconds) have bounds.
+def _fetched(url: str) -> bytes:
+    from recorder.price_fetching import fetched  # noqa: PLC0415 - an office without a URL has no HTTP client in memory
 
-    Raises:
-        RefusedPrices: it cannot be had like that.
-    """
-    end = time.monotonic() + longest
-    try:
-        with httpx.Client(timeout=_TIMEOUT, follow_redirects=False) as client, client.stream("GET", url) as answer:
-            if answer.status_code != _OK:
-                raise RefusedPrices(
-                    f"The server answered with status {answer.status_code}; the URL must lead to the list itself."
-                )
-            body = bytearray()
-            for chunk in answer.iter_bytes(65_536):
-                body += chunk
-                if len(body) > largest:
-                    raise RefusedPrices(f"The list is larger than {largest // 2**20} MiB.")
-                if time.monotonic() > end:
-                    raise RefusedPrices(f"The list did not arrive within {longest:.0f} seconds.")
-            return bytes(body)
-    except httpx.HTTPError as error:
-        raise RefusedPrices(f"The list could not be fetched: {type(error).__name__}.") from error
-    except httpx.InvalidURL:
-        raise RefusedPrices("price_refresh.url is no address.") from None
+    return fetched(url)
 
 
 def _names(snapshot: Snapshot) -> _Names:

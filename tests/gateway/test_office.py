@@ -243,3 +243,12 @@ def test_neither_the_token_nor_a_prompt_is_in_the_log(office, journal):
     text = running.log.read_text()
     for secret in (TOKEN, SECRET, "the-prompt", "the-answer", "the-link"):
         assert secret not in text
+
+
+def test_an_office_that_has_no_use_for_them_loads_no_large_libraries():
+    large = ("httpx", "rich", "phonenumbers", "cel", "tiktoken", "obstore", "google.protobuf")
+    program = f"import sys, gateway.office; print([name for name in {large!r} if name in sys.modules])"
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.strip() == "[]"

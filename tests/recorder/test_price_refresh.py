@@ -11,7 +11,8 @@ from pricing.book import PriceBook
 from pricing.compiling import compiled
 from pricing.published import published_book, published_text, snapshot_named
 from pricing.snapshot import Snapshot
-from recorder.price_refresh import PriceRefresh, RefusedPrices, fetched
+from recorder.price_fetching import fetched
+from recorder.price_refresh import PriceRefresh, RefusedPrices
 from storage.folder import write_private
 from storage.price_snapshots import PriceSnapshots
 from tests.pricing.published_list import published_list
