@@ -13,7 +13,7 @@ class JournalLimits:
     `disk_bytes` bounds the segments of this writer that are not yet consumed, `memory_bytes` what waits for the disk. When either is
     reached, bodies are shed first and records last. A `closed` may wait `group_delay` seconds to share a commit with others; an
     `opened` is committed at once, unless the last commit began less than `busy_gap` seconds ago: at thousands of calls a second that
-    halves the cost of a call. `ballast_bytes` of disk are set aside to be given up when the disk is full; 0 sets nothing aside.
+    halves the cost of a call (`bench/journal.py`), and a provider thinks for longer. `ballast_bytes` of disk are set aside to be given up when the disk is full; 0 sets nothing aside.
     """
 
     disk_bytes: int = 10 * GIBIBYTE
@@ -21,7 +21,7 @@ class JournalLimits:
     segment_bytes: int = 16 * MEBIBYTE
     group_delay: float = 0.005
     reject_when_full: bool = False
-    busy_gap: float = 0.0005
+    busy_gap: float = 0.001
     ballast_bytes: int = 16 * MEBIBYTE
 
 
