@@ -83,8 +83,8 @@ $(VENV)/.frameworks-tried: $(UV) tests/docs/frameworks.txt
 		|| echo "The frameworks could not be installed: tests of their snippets are skipped"
 	@touch $@
 
-# Real servers of platforms that spans are sent to, each in an environment of its own: what they need does not go together.
-RECEIVERS := phoenix mlflow
+# Real servers of platforms that spans are sent to, and Presidio, each in an environment of its own: what they need does not go together.
+RECEIVERS := phoenix mlflow presidio
 
 $(VENV)/.receivers-tried: $(UV) $(RECEIVERS:%=tests/receivers/%.txt)
 	@for name in $(RECEIVERS); do \

@@ -1,6 +1,6 @@
 """What is wrong with settings, in short lines: where, what, and what would be right."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -37,11 +37,13 @@ class SettingsError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
-def lines_of(error: ValidationError, places: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line for each error; `places` says where each setting stands."""
+def lines_of(error: ValidationError, places: Mapping[str, str], *, apart: Collection[str] = ()) -> Iterator[str]:
+    """Yield a line for each error; `places` says where each setting stands, and of those that are `apart` nothing more is to be said."""
     for detail in error.errors(include_url=False, include_input=False):
         location = [str(part) for part in detail["loc"] if part != "[key]"]
         path = ".".join(location)
+        if any(path == name or path.startswith(f"{name}.") for name in apart):
+            continue
         for message in _messages(detail, location):
             yield f"{where(places, path or message.partition(':')[0])}{message}"
 

@@ -5,7 +5,7 @@ The result is whole or not at all: everything that is wrong is said at once.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ _HANDED_ON = Path("/dev/fd")
 PREFIX = "FAREGATE_"
 FOUND = "found in the environment"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRETS = re.compile(
-    r"upstreams\.[^.]+\.(api_key|api_keys(\.\d+)?)|keys\..+\.secret|redaction\.key|destinations\.[^.]+\.(?!public_)([a-z_]*(key|secret|token|password)s?(\.\d+)?|headers\..+)"
-)
+_ITEM = re.compile(r"(\.\d+)+$")
+# Those of destinations are known once it is known of what kind each is.
+_SECRETS = re.compile(r"upstreams\.[^.]+\.(api_key|api_keys(\.\d+)?)|keys\..+\.secret|redaction\.key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,9 @@ class _Layers:
         self._places: dict[str, str] = {}
         self._problems: list[str] = []
         self._warnings: list[str] = []
+        # Settings whose text refers to a variable that is not set, and those that are written out in the file.
+        self._unset: set[str] = set()
+        self._written: set[str] = set()
 
     def add_file(self, path: Path, environ: Mapping[str, str]) -> bool:
         """Add what a file says; return whether it says what upstreams there are."""
@@ -144,9 +147,11 @@ class _Layers:
         try:
             settings = Settings.model_validate(self._values)
         except ValidationError as error:
-            raise SettingsError(dict.fromkeys([*self._problems, *lines_of(error, places)])) from None
+            raise SettingsError(dict.fromkeys([*self._problems, *lines_of(error, places, apart=self._unset)])) from None
         if self._problems:
             raise SettingsError(self._problems)
+        for name, destination in settings.destinations.items():
+            self._warn_of(f"destinations.{name}.{setting}" for setting in destination.secret_settings())
         return Loaded(settings, self._origins, path, tuple(self._warnings), self._places)
 
     def _add_variable(self, variable: str, text: str) -> None:
@@ -171,21 +176,29 @@ class _Layers:
         return path
 
     def _resolved(self, name: str, value: Any, environ: Mapping[str, str]) -> Any:
-        """Return `value` with its `${NAME}` replaced; note what is missing, and secrets that are written out."""
+        """Return `value` with its `${NAME}` replaced; note what is missing, and what is written out."""
         if isinstance(value, list):
             return [self._resolved(f"{name}.{index}", inner, environ) for index, inner in enumerate(value)]
         if isinstance(value, dict):
             return {key: self._resolved(f"{name}.{key}", inner, environ) for key, inner in value.items()}
         if not isinstance(value, str):
             return value
-        if _SECRETS.fullmatch(name) and value and not _REFERENCE.search(value):
-            self._warnings.append(
-                f'{where(self._places, name)}{name}: a secret is written out; better keep it in the environment, as "${{NAME}}"'
-            )
+        if value and not _REFERENCE.search(value):
+            self._written.add(name)
+            self._warn_of([name] if _SECRETS.fullmatch(name) else [])
         for variable in _REFERENCE.findall(value):
             if variable not in environ:
+                self._unset.add(_ITEM.sub("", name))  # what is wrong with a list is said of all of it
                 self._problems.append(f"{where(self._places, name)}{name}: the environment variable {variable} is not set")
         return _REFERENCE.sub(lambda match: environ.get(match[1], match[0]), value)
+
+    def _warn_of(self, secrets: Iterable[str]) -> None:
+        """Warn of those of these settings, which hold secrets, that are written out."""
+        for name in secrets:
+            if name in self._written:
+                self._warnings.append(
+                    f'{where(self._places, name)}{name}: a secret is written out; better keep it in the environment, as "${{NAME}}"'
+                )
 
 
 def _value(text: str) -> Any:

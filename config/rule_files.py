@@ -1,6 +1,6 @@
 """Rules in a file: everything that is wrong with its `[[rules]]` and `[[routes]]`, each with its line, without starting anything."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class FileProblem:
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
-    """What a file says of rules: their documents as they stand in it, and of those that can be read, what they mean."""
+    """What a file says of rules: their documents as they stand in it (None: it says nothing of them), and of those that can be read, what they mean."""
 
     path: Path
     rules: Any
@@ -47,29 +47,31 @@ class RuleFile:
     problems: Sequence[FileProblem]
 
 
-def read_rule_file(path: Path, takes: Mapping[str, Takes]) -> RuleFile:
+def read_rule_file(path: Path, takes: Mapping[str, Takes], kinds: Collection[str] | None = None) -> RuleFile:
     """Return what a settings file, or one with `[[rules]]` alone, says of rules.
 
     Args:
         path: the file.
         takes: the destinations that there are, where the file names none itself.
+        kinds: the kinds that settings define beside those that the file does; None where nobody knows them here, so that none is refused.
 
     Raises:
         SettingsError: it cannot be read, or is not TOML.
 
     """
     document, lines = read_document(path)
-    rules, routes = document.get("rules", []), document.get("routes", [])
+    rules, routes = document.get("rules"), document.get("routes")
+    there = [] if rules is None else rules, [] if routes is None else routes
     own = _takes(document.get("destinations"))
     values: Sequence[RuleValue] = ()
     problems: list[FileProblem] = []
     try:
-        values = rules_of_documents(rules)
+        values = rules_of_documents(there[0], None if kinds is None else {*kinds, *_own_kinds(document)})
         found = list(rule_problems(values, takes if own is None else own))
     except WrongRules as error:
         found = list(error.problems)
     problems += [_in_file(path, lines, problem) for problem in found]
-    problems += [FileProblem(str(path), None, "", text) for text in _wrong_routes(path, lines, document, routes)]
+    problems += [FileProblem(str(path), None, "", text) for text in _wrong_routes(path, lines, document, there[1])]
     return RuleFile(path, rules, routes, own, values, problems)
 
 
@@ -110,6 +112,13 @@ def _takes_of(kind: Any) -> Takes:
         return "both"
 
 
+def _own_kinds(document: Mapping[str, Any]) -> Collection[str]:
+    """Return the kinds that a file defines in `[redaction]`."""
+    table = document.get("redaction")
+    own = table.get("own") if isinstance(table, Mapping) else None
+    return own.keys() if isinstance(own, Mapping) else ()
+
+
 def _wrong_routes(path: Path, lines: Mapping[str, int], document: Mapping[str, Any], routes: Any) -> Iterator[str]:
     places = {name: f"{path.name}:{line}" for name, line in lines.items()}
     try:
@@ -124,10 +133,18 @@ def _wrong_routes(path: Path, lines: Mapping[str, int], document: Mapping[str, A
 
 def destinations_in(path: Path | None) -> dict[str, Takes]:
     """Return the destinations that the settings file at `path` names, and what each takes; none where there is no file, or it cannot be read."""
+    return _takes(_document(path).get("destinations")) or {}
+
+
+def kinds_in(path: Path | None) -> Collection[str]:
+    """Return the kinds that the settings file at `path` defines; none where there is no file, or it cannot be read."""
+    return _own_kinds(_document(path))
+
+
+def _document(path: Path | None) -> Mapping[str, Any]:
     if path is None:
         return {}
     try:
-        document, _ = read_document(path)
+        return read_document(path)[0]
     except SettingsError:
         return {}
-    return _takes(document.get("destinations")) or {}

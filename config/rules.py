@@ -1,9 +1,9 @@
 """Rules as the file has them: `[[rules]]`, who hears of a call. Every rule that matches counts."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from recorder.profiles import unknown_name
 from routing.rules import RuleProblem, RuleValue, Takes, WrongRules, rule_problems
@@ -66,14 +66,6 @@ class RuleSettings(BaseModel):
     )
     enabled: bool = Field(default=True, description="Whether it holds.")
 
-    @field_validator("redact")
-    @classmethod
-    def _kinds(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        wrong = unknown_name(value or ())
-        if wrong:
-            raise ValueError(wrong)
-        return value
-
     def named(self, number: int) -> str:
         """Return its name; `number` is its place, from 1."""
         return self.name if self.name is not None else f"rule {number}"
@@ -103,9 +95,18 @@ def rule_values(rules: Iterable[RuleSettings]) -> list[RuleValue]:
     return [rule.value(number) for number, rule in enumerate(rules, 1)]
 
 
-def wrong_rules(rules: Iterable[RuleSettings], takes: Mapping[str, Takes]) -> Iterator[str]:
-    """Yield what is wrong with rules beside each other and the destinations that there are, each with its place in the settings."""
-    for problem in rule_problems(rule_values(rules), takes):
+def unknown_kinds(values: Iterable[RuleValue], kinds: Collection[str]) -> Iterator[RuleProblem]:
+    """Yield the rules that redact what there is not; `kinds` are those that the settings define."""
+    for number, value in enumerate(values):
+        wrong = unknown_name(value.redact or (), kinds)
+        if wrong:
+            yield RuleProblem(number, value.name, "redact", wrong)
+
+
+def wrong_rules(rules: Iterable[RuleSettings], takes: Mapping[str, Takes], kinds: Collection[str] = ()) -> Iterator[str]:
+    """Yield what is wrong with rules beside each other, the destinations that there are and the kinds that the settings define, each with its place."""
+    values = rule_values(rules)
+    for problem in (*rule_problems(values, takes), *unknown_kinds(values, kinds)):
         place = f"rules.{problem.number}" + (f".{problem.setting}" if problem.setting else "")
         yield f"{place}: in the rule {problem.rule!r}: {problem.message}"
 
@@ -113,19 +114,25 @@ def wrong_rules(rules: Iterable[RuleSettings], takes: Mapping[str, Takes]) -> It
 _LISTED: TypeAdapter[list[RuleSettings]] = TypeAdapter(list[RuleSettings])
 
 
-def rules_of_documents(documents: Any) -> list[RuleValue]:
+def rules_of_documents(documents: Any, kinds: Collection[str] | None = ()) -> list[RuleValue]:
     """Return rules from documents such as the admin API gets, each with the settings of `[[rules]]`.
 
+    `kinds` are those that the settings define; None where nobody knows them here.
+
     Raises:
-        WrongRules: a document is none; what rules say is not looked at yet.
+        WrongRules: a document is none, or redacts what there is not; what rules say is not looked at yet.
 
     """
     try:
-        return rule_values(_LISTED.validate_python(documents))
+        values = rule_values(_LISTED.validate_python(documents))
     except ValidationError as error:
         raise WrongRules(
             [_problem(detail, documents) for detail in error.errors(include_url=False, include_input=False)]
         ) from None
+    wrong = [] if kinds is None else list(unknown_kinds(values, kinds))
+    if wrong:
+        raise WrongRules(wrong)
+    return values
 
 
 def _problem(detail: Any, documents: Any) -> RuleProblem:

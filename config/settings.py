@@ -348,6 +348,7 @@ class Settings(_Section):
             *self._wrong_budgets(),
             *self._wrong_routes(),
             *self._wrong_rules(),
+            *(f"redaction.{line}" for line in self.redaction.wrong()),
         ]
         if wrong:
             raise ValueError("\n".join(wrong))
@@ -380,10 +381,10 @@ class Settings(_Section):
 
     def _wrong_rules(self) -> Iterator[str]:
         for name, destination in self.destinations.items():
-            wrong = unknown_name(destination.redact)
+            wrong = unknown_name(destination.redact, self.redaction.names())
             if wrong:
                 yield f"destinations.{name}.redact: {wrong}"
-        yield from wrong_rules(self.rules, self.takes())
+        yield from wrong_rules(self.rules, self.takes(), self.redaction.names())
 
     def takes(self) -> dict[str, Takes]:
         """Return what each destination takes, by name: spans, events, or both."""

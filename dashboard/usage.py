@@ -20,7 +20,8 @@ from dashboard.times import NANOSECONDS, instant_of, seconds_of
 from domain.budgets import WindowRule
 from domain.spans import rfc3339, usd
 from domain.windows import window_of, zone_of
-from storage.rollups import SLOT, TOKENS
+from storage.rollup_columns import TOKENS
+from storage.rollups import SLOT
 from storage.usage import BY, PeriodUsage, Sums, UsageQuery, UsageStore
 
 DEFAULT_LAST = "7d"

@@ -7,6 +7,7 @@ Source: ../shared/reference/reliability.md, T7: `ipaddress.is_global` is true of
 `::127.0.0.1`, `fec0::1`, multicast), so it is not enough.
 """
 
+import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -55,6 +56,18 @@ def why_not(address: str, *, allow_private: bool) -> str | None:
         return "it is no network address"
     reasons = [_why_not_one(one, allow_private=allow_private) for one in (found, *embedded(found))]
     return next((reason for reason in reasons if reason is not None), None)
+
+
+def literal(host: str) -> str | None:
+    """Return the address that a host is, None if it is a name. Systems take one number, and parts in octal or hex, for an address too."""
+    try:
+        return str(ip_address(host.strip("[]").partition("%")[0]))
+    except ValueError:
+        pass
+    try:
+        return str(IPv4Address(socket.inet_aton(host)))
+    except (OSError, UnicodeError):
+        return None
 
 
 def embedded(address: Address) -> Iterator[IPv4Address]:

@@ -5,20 +5,29 @@ Source: Apprise 2.2 (https://github.com/caronc/apprise), read 2026-11.
 
 import asyncio
 import json
+import re
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from destinations.addresses import place_of, why_not
 from destinations.base import DestinationConfig
 from destinations.extras import need
 from destinations.jsontext import json_bytes
 from destinations.telling import MOST_LINES, calls_text, calls_title, text_of, title_of
+from destinations.urls import checked_host
 from domain.destinations import DeliveryFailed, Limits, Misconfigured, Parcel, Payload, Receipt, Unavailable
 from domain.events import Event
 
 if TYPE_CHECKING:
     import httpx
+
+# Written out like this it is an address, and no service's token; a number alone can be the id of a channel.
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+|[0-9a-f.]*:[0-9a-f:.]*")
 
 
 class AppriseConfig(DestinationConfig):
@@ -33,6 +42,16 @@ class AppriseConfig(DestinationConfig):
         description="An Apprise URL. It holds credentials, so it is a secret.", examples=["discord://…", "msteams://…"]
     )
 
+    @field_validator("url")
+    @classmethod
+    def _at_no_forbidden_address(cls, url: SecretStr) -> SecretStr:
+        host = ""
+        with suppress(ValueError):  # what is no URL is for the package to say
+            host = urlsplit(url.get_secret_value()).hostname or ""
+        if _ADDRESS.fullmatch(host):
+            checked_host(host)
+        return url
+
     @model_validator(mode="after")
     def _packages(self) -> Self:
         need("apprise", "alerts")
@@ -41,15 +60,16 @@ class AppriseConfig(DestinationConfig):
     def build(self, name: str, client: "httpx.AsyncClient") -> "Apprise":
         """Return the destination. The package has connections of its own."""
         del name, client
-        return Apprise(self.url.get_secret_value(), self.limits())
+        return Apprise(self.url.get_secret_value(), self.limits(), allow_private=self.allow_private)
 
 
 class Apprise:
     """One notification for each event, sent in a thread."""
 
-    def __init__(self, url: str, limits: Limits) -> None:
+    def __init__(self, url: str, limits: Limits, *, allow_private: bool) -> None:
         self.limits = limits
         self._url = url
+        self._allow_private = allow_private
 
     def encode(self, parcels: Sequence[Parcel], batch: str) -> Payload:
         """Return a notification with a line for each call."""
@@ -65,7 +85,7 @@ class Apprise:
         """Send a notification. The package says only whether it was taken; a thread that never ends is left behind."""
         try:
             async with asyncio.timeout(self.limits.timeout):
-                taken = await asyncio.to_thread(_told, self._url, json.loads(payload.body))
+                taken = await asyncio.to_thread(_told, self._url, json.loads(payload.body), self._allow_private)
         except TimeoutError as error:
             raise Unavailable("no answer in time") from error
         except DeliveryFailed:
@@ -81,10 +101,36 @@ def _notification(title: str, text: str, kind: str, ids: tuple[str, ...]) -> Pay
     return Payload(json_bytes({"title": title, "body": text, "notify_type": kind}), "application/json", ids)
 
 
-def _told(url: str, notification: dict[str, Any]) -> bool:
+def _told(url: str, notification: dict[str, Any], allow_private: bool) -> bool:
     import apprise  # noqa: PLC0415 - an extra, and slow to import
 
-    service = apprise.Apprise()
-    if not service.add(url):
+    service = apprise.Apprise.instantiate(url)
+    if service is None:
         raise Misconfigured("Apprise knows no such service, or its URL lacks something; look at the URL")
-    return bool(service.notify(**notification, body_format=apprise.NotifyFormat.TEXT))
+    _check(service, allow_private)
+    # Where a redirect leads is checked by nobody.
+    service.redirects = False
+    # Only this class turns a text into what the service shows.
+    services = apprise.Apprise()
+    services.add(service)
+    return bool(services.notify(**notification, body_format=apprise.NotifyFormat.TEXT))
+
+
+def _check(service: Any, allow_private: bool) -> None:
+    """See that a service is at allowed addresses, where its URL says at which host it is.
+
+    Raises:
+        Misconfigured: it is not.
+
+    """
+    if not any("{host}" in template for template in service.templates):
+        return  # it is at its maker's; what stands in the host's place is a token
+    host = str(getattr(service, "smtp_host", None) or service.host or "").strip("[]")
+    try:
+        found = [str(place[0]) for *_, place in socket.getaddrinfo(host, None)] if host else []
+    except (OSError, UnicodeError):
+        return  # no host's name but a topic's, say; if it is one, Apprise finds no more than we
+    for address in found:
+        reason = why_not(address, allow_private=allow_private)
+        if reason is not None:
+            raise Misconfigured(f"{place_of(host, address)}: {reason}")

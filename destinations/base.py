@@ -1,6 +1,6 @@
 """What the settings of all destinations have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -89,14 +89,23 @@ class DestinationConfig(BaseModel):
 
     def secrets(self) -> tuple[str, ...]:
         """Return the secrets among the settings: what must never be in a message, a log line or a payload."""
-        return tuple(_secrets_in([getattr(self, name) for name in type(self).model_fields]))
+        return tuple(secret for _, secret in _secrets_in(self))
+
+    def secret_settings(self) -> tuple[str, ...]:
+        """Return which settings hold secrets, as paths: `api_key`, `secret.0`, `headers.authorization`."""
+        return tuple(path for path, _ in _secrets_in(self))
 
 
-def _secrets_in(value: Any) -> list[str]:
-    if isinstance(value, SecretStr):
-        return [value.get_secret_value()] if value.get_secret_value() else []
-    if isinstance(value, Mapping):
-        return _secrets_in(list(value.values()))
+def _secrets_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, SecretStr) and value.get_secret_value():
+        yield path, value.get_secret_value()
+    for name, inner in _within(value):
+        yield from _secrets_in(inner, f"{path}.{name}" if path else str(name))
+
+
+def _within(value: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(value, BaseModel):
-        return _secrets_in([getattr(value, name) for name in type(value).model_fields])
-    return [secret for item in value for secret in _secrets_in(item)] if isinstance(value, list | tuple) else []
+        return ((name, getattr(value, name)) for name in type(value).model_fields)
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, list | tuple) else ()

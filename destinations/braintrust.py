@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from destinations.attributes import Attributes, flags_of
 from destinations.costs import costs_of
+from destinations.counts import total_tokens
 from destinations.credentials import HeaderSecret, HeaderText
 from destinations.genai import genai
 from destinations.openinference import metadata_of
@@ -80,12 +81,11 @@ def braintrust(parcel: Parcel, to: Attributes) -> None:
 def metrics_of(span: Span) -> dict[str, float]:
     """Return what a call used, cost (US dollars) and waited for (seconds); what is unknown is not there."""
     usage = span.usage or Usage()
-    both = None if usage.input_tokens is None or usage.output_tokens is None else usage.input_tokens + usage.output_tokens
     first = span.time_to_first_chunk_ms if span.stream else None
     told = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
-        "tokens": both,
+        "tokens": total_tokens(usage),
         "prompt_cached_tokens": usage.cache_read_tokens or None,
         "prompt_cache_creation_tokens": usage.cache_write_tokens or None,
         "completion_reasoning_tokens": usage.reasoning_tokens or None,

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from destinations.base import DestinationConfig
 from destinations.costs import costs_of
+from destinations.counts import total_tokens
 from destinations.genai import error_message_of, error_type_of
 from destinations.http import post
 from destinations.jsontext import json_bytes, json_text
@@ -252,11 +253,10 @@ def _metrics(span: Span) -> dict[str, int | float]:
     usage, costs = span.usage, costs_of(span)
     told: dict[str, int | float | None] = {}
     if usage is not None:
-        known = usage.input_tokens is not None and usage.output_tokens is not None
         told = {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
-            "total_tokens": (usage.input_tokens or 0) + (usage.output_tokens or 0) if known else None,
+            "total_tokens": total_tokens(usage),
             "cache_read_input_tokens": usage.cache_read_tokens,
             "cache_write_input_tokens": usage.cache_write_tokens,
             "ephemeral_5m_input_tokens": usage.cache_write_5m_tokens,

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from destinations.answers import LONGEST_EXCERPT, excerpt_of
 from destinations.attributes import Attributes, Mapper
 from destinations.genai import SCHEMA_URL, error_message_of, error_type_of, genai
-from destinations.http import Answer, post
+from destinations.http import Answer, gzipped, post
 from destinations.jsontext import clean
 from destinations.otlp import Parents, Preset
 from destinations.otlp_json import as_otlp_json
@@ -85,7 +85,7 @@ class OtlpExporter:
             body=payload.body,
             headers=self._preset.headers,
             content_type=payload.content_type,
-            gzip=self._preset.gzip,
+            pack=gzipped if self._preset.gzip else None,
             answer_bytes=ANSWER_BYTES,
             judge=self._preset.judge,
         )

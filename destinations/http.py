@@ -60,6 +60,13 @@ class Answer:
 
 # A destination's own view of an answer; None where the usual table holds.
 Judge = Callable[[Answer], Verdict | None]
+# Compresses a body; returns it with the headers that say so.
+Pack = Callable[[bytes], tuple[bytes, Mapping[str, str]]]
+
+
+def gzipped(body: bytes) -> tuple[bytes, Mapping[str, str]]:
+    """Return a body compressed by gzip, with the header that says so."""
+    return zlib.compress(body, GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16), {"content-encoding": "gzip"}
 
 
 async def post(  # noqa: PLR0913 - what a request is made of
@@ -69,14 +76,14 @@ async def post(  # noqa: PLR0913 - what a request is made of
     body: bytes,
     headers: Mapping[str, str],
     content_type: str,
-    gzip: bool = False,
+    pack: Pack | None = None,
     method: str = "POST",
     answer_bytes: int = ANSWER_BYTES,
     judge: Judge | None = None,
 ) -> Answer:
     """Send a body, once, and return the answer if it was taken.
 
-    `gzip` compresses it on the way. `judge` is asked first what an answer means. Messages of errors hold the beginning of the answer, without what we
+    `pack` compresses it on the way. `judge` is asked first what an answer means. Messages of errors hold the beginning of the answer, without what we
     sent: neither the values of `headers` nor pieces of `url` nor texts of `body`.
 
     Raises:
@@ -86,14 +93,27 @@ async def post(  # noqa: PLR0913 - what a request is made of
         Misconfigured: nothing will be taken until somebody changes something; the address is not allowed, or redirects.
 
     """
-    sent = await asyncio.to_thread(_gzipped, body) if gzip else body
-    told = {**headers, "content-type": content_type, **({"content-encoding": "gzip"} if gzip else {})}
+    sent, packed = (body, {}) if pack is None else await asyncio.to_thread(pack, body)
+    told = {**headers, "content-type": content_type, **packed}
     answer = await _asked(client, method, url, sent, told, answer_bytes)
     verdict = (judge(answer) if judge is not None else None) or verdict_on(answer.status)
     if verdict == "taken":
         return answer
     excerpt = await asyncio.to_thread(excerpt_of, answer.body, body, headers, url)
     raise _failure(verdict, answer, excerpt)
+
+
+async def ask(
+    client: "httpx.AsyncClient", url: str, *, headers: Mapping[str, str], method: str = "GET", answer_bytes: int = ANSWER_BYTES
+) -> Answer:
+    """Return what is answered to a request without a body, whatever its status.
+
+    Raises:
+        Unavailable: no answer.
+        Misconfigured: the address is not allowed, or its certificate not trusted.
+
+    """
+    return await _asked(client, method, url, None, headers, answer_bytes)
 
 
 def verdict_on(status: int) -> Verdict:
@@ -108,7 +128,7 @@ def verdict_on(status: int) -> Verdict:
 
 
 async def _asked(  # noqa: PLR0913, PLR0917 - as `post`
-    client: "httpx.AsyncClient", method: str, url: str, body: bytes, headers: Mapping[str, str], most: int
+    client: "httpx.AsyncClient", method: str, url: str, body: bytes | None, headers: Mapping[str, str], most: int
 ) -> Answer:
     import httpx  # noqa: PLC0415 - see above
 
@@ -160,10 +180,6 @@ def _unzipped(raw: bytes, most: int) -> tuple[bytes, bool]:
     except zlib.error:
         return b"", True
     return text, not unpacker.eof
-
-
-def _gzipped(body: bytes) -> bytes:
-    return zlib.compress(body, GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16)
 
 
 def _failure(verdict: Verdict, answer: Answer, excerpt: str) -> DeliveryFailed:

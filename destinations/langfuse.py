@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr
 
 from destinations.attributes import Attributes, flags_of
 from destinations.costs import Costs, costs_of
+from destinations.counts import total_tokens
 from destinations.genai import error_message_of, error_type_of, genai, prompt_of
 from destinations.otlp import Preset, PresetConfig
 from destinations.providers import is_generation, name_of, operation_of
@@ -97,7 +98,7 @@ def usage_details(usage: Usage) -> dict[str, int]:
         "output": None if usage.output_tokens is None else usage.output_tokens - reasoning - spoken,
         "output_reasoning_tokens": reasoning or None,
         "output_audio_tokens": spoken or None,
-        "total": None if usage.input_tokens is None or usage.output_tokens is None else usage.input_tokens + usage.output_tokens,
+        "total": total_tokens(usage),
     }
     return {name: max(count, 0) for name, count in counts.items() if count is not None}
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from destinations.attributes import Attributes, flags_of
 from destinations.costs import costs_of
+from destinations.counts import plain_input_tokens
 from destinations.credentials import HeaderSecret, HeaderText
 from destinations.genai import genai
 from destinations.http import Answer, Verdict
@@ -80,13 +81,6 @@ def langwatch(parcel: Parcel, to: Attributes) -> None:
     to.text("langwatch.customer.id", labels.customer)
     to.json("langwatch.labels", flags_of(labels.tags))
     to.json("metadata", metadata_of(span))
-
-
-def plain_input_tokens(usage: Usage) -> int | None:
-    """Return the input tokens that were neither read from a cache nor written to it."""
-    if usage.input_tokens is None:
-        return None
-    return max(usage.input_tokens - (usage.cache_read_tokens or 0) - (usage.cache_write_tokens or 0), 0)
 
 
 def metrics_of(span: Span) -> dict[str, float]:

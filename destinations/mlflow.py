@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from destinations.attributes import LARGEST_INT, Attributes
 from destinations.costs import costs_of
+from destinations.counts import total_tokens
 from destinations.credentials import HeaderSecret, HeaderText, basic, packed_in
 from destinations.genai import genai
 from destinations.otlp import Preset, PresetConfig, traces_url
@@ -103,11 +104,10 @@ def _kind(span: Span) -> str:
 
 def token_usage(usage: Usage) -> dict[str, int]:
     """Return the tokens of a call: cached ones are among the input."""
-    both = None if usage.input_tokens is None or usage.output_tokens is None else usage.input_tokens + usage.output_tokens
     told = {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
-        "total_tokens": both,
+        "total_tokens": total_tokens(usage),
         "cache_read_input_tokens": usage.cache_read_tokens or None,
         "cache_creation_input_tokens": usage.cache_write_tokens or None,
     }

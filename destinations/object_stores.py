@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from destinations.addresses import place_of, why_not
+from destinations.addresses import is_private, place_of, why_not
 from destinations.http import verdict_on
 from domain.destinations import DeliveryFailed, Misconfigured, Rejected, TooLarge, Unavailable
 
@@ -19,6 +19,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP})
 _STATUS = re.compile(r"status(?: code)?:? (\d{3})|\b([45]\d\d) [A-Z][a-z]+")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>|\"(?:reason|code)\": ?\"(\w{1,64})\"")
+_CONFLICT, _NOT_AS_ASKED = 409, 412
 _TOO_LARGE = frozenset({"EntityTooLarge", "RequestBodyTooLarge", "MaxMessageLengthExceeded"})
 
 
@@ -104,9 +105,9 @@ class CloudStore:
 
         await _check(self._endpoint, allow_private=self._allow_private)
         attributes = {"Content-Type": content_type}
+        if self._store is None:
+            self._store = await asyncio.to_thread(self._opened)
         try:
-            if self._store is None:
-                self._store = await asyncio.to_thread(self._make)
             await obstore.put_async(self._store, name, data, attributes=attributes, mode="create", use_multipart=False)
         except Exception as error:  # noqa: BLE001 - its errors share no base class with those of Python that it raises too
             failure = failure_of(error)
@@ -115,9 +116,21 @@ class CloudStore:
             raise failure from None  # its text may hold a signed URL
         return True
 
+    def _opened(self) -> Any:
+        """Return the library's store. Nothing is sent for that, so what fails is in the settings, and its words may repeat them."""
+        try:
+            return self._make()
+        except Exception as error:  # noqa: BLE001 - as in `create`
+            told = type(error).__name__
+            raise Misconfigured(f"the store's settings cannot be used; look at its keys, names and files ({told})") from None
+
 
 async def _check(endpoint: str | None, *, allow_private: bool) -> None:
-    """See that an endpoint of one's own is at an allowed address. The library connects by itself, so that this is looked up twice."""
+    """See that an endpoint of one's own is at an allowed address.
+
+    The library connects by itself and looks the name up again. Should it lead elsewhere by then, TLS still asks for a certificate of the name; plain http,
+    which has none, is only for addresses of one's own network.
+    """
     if endpoint is None:
         return
     from destinations.client import resolved  # noqa: PLC0415 - brings the HTTP client, which the gate has no use for
@@ -130,6 +143,8 @@ async def _check(endpoint: str | None, *, allow_private: bool) -> None:
         raise Unavailable(f"the name {host} could not be resolved") from error
     for address in addresses:
         reason = why_not(address, allow_private=allow_private)
+        if reason is None and parts.scheme != "https" and not is_private(address):
+            reason = "plain http is only for private addresses, with `allow_private = true`; use https"
         if reason is not None:
             raise Misconfigured(f"{place_of(host, address)}: {reason}")
 
@@ -137,24 +152,35 @@ async def _check(endpoint: str | None, *, allow_private: bool) -> None:
 def failure_of(error: Exception) -> DeliveryFailed | None:
     """Return what an error of obstore means; None where the object was there already."""
     kind = type(error).__name__
-    if kind in {"AlreadyExistsError", "PreconditionError"}:
-        return None
     text = str(error)
-    code = next((found for found in _CODE.findall(text)), ("", ""))
-    said = f" ({code[0] or code[1]})" if any(code) else ""
-    if any(part in _TOO_LARGE for part in code):
-        return TooLarge(f"the object is larger than the store takes{said}")
+    found = _STATUS.search(text)
+    status = int(found[1] or found[2]) if found else None
+    code = next((one or other for one, other in _CODE.findall(text)), "")
+    said = f" ({code})" if code else ""
+    if kind in {"AlreadyExistsError", "PreconditionError"} and _is_there(status, code):
+        return None
+    if code in _TOO_LARGE:
+        return TooLarge(f"the object is larger than the store takes{said}", status=status)
     if kind in _MISCONFIGURED or isinstance(error, (ValueError, FileNotFoundError)):
         told = _MISCONFIGURED.get(
             kind,
             "there is no such bucket or container" if isinstance(error, FileNotFoundError) else "its settings cannot be used",
         )
-        return Misconfigured(f"the store refuses: {told}{said}", status=_STATUSES.get(kind))
+        status = _STATUSES.get(kind, status)
+        number = "" if status is None else f" by HTTP {status}"
+        return Misconfigured(f"the store refuses{number}: {told}{said}", status=status)
     if "InvalidCertificate" in text:
         return Misconfigured("the store's certificate is not trusted; set `ca_file` if it is signed by a CA of your own")
-    found = _STATUS.search(text)
-    status = int(found[1] or found[2]) if found else None
     return _of_status(status, said)
+
+
+def _is_there(status: int | None, code: str) -> bool:
+    """Tell whether an object is there already. The library says so of each 409, but stores answer that to much else: a container that is
+    being deleted (Azure), another request for the same name (S3), after which nothing may be there.
+    """
+    if status == _CONFLICT:
+        return code.endswith("AlreadyExists") or code == "BlobImmutableDueToPolicy"
+    return status is None or status == _NOT_AS_ASKED
 
 
 _MISCONFIGURED: Mapping[str, str] = {
@@ -178,11 +204,13 @@ def _of_status(status: int | None, said: str) -> DeliveryFailed:
     if status is None:
         return Unavailable(f"no answer of the store{said}")
     message = f"HTTP {status} from the store{said}"
+    if status == _CONFLICT:
+        return Unavailable(message, status=status)
     verdict = verdict_on(status)
     if verdict == "too_large":
         return TooLarge(message, status=status)
     if verdict == "rejected":
         return Rejected(message, status=status)
     if verdict in {"misconfigured", "gone"}:
-        return Misconfigured(message, status=status)
+        return Misconfigured(message, status=status, gone=verdict == "gone")
     return Unavailable(message, status=status, throttled=status in {429, 503})

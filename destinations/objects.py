@@ -5,6 +5,7 @@ Source: ../shared/reference/destinations.md section 7.
 
 import asyncio
 import hashlib
+import os
 import re
 import zlib
 from collections.abc import Sequence
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
 
 GZIP_LEVEL = 1
 MIB = 1024 * 1024
+# Proxies of the environment are not asked, as by no destination: only where one is named does the library leave them alone, so
+# this names one that cannot be, and leaves every host out.
+_NO_PROXY = {"proxy_url": "http://proxy.invalid", "proxy_excludes": "*,0.0.0.0/0,::/0"}
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()=-]+(/[A-Za-z0-9!_.*'()=-]+)*")
+# These become parts of the store's URL: nothing in them leads elsewhere.
+_BUCKET = r"^[A-Za-z0-9$][A-Za-z0-9._-]{0,221}$"
+_REGION = r"^[A-Za-z0-9-]{1,64}$"
+_ACCOUNT = r"^[a-z0-9-]{1,63}$"
 _ENDINGS = {"jsonl": "jsonl.gz", "parquet": "parquet"}
 _TYPES = {"jsonl": "application/gzip", "parquet": "application/vnd.apache.parquet"}
 
@@ -91,6 +99,9 @@ class FolderConfig(ObjectsConfig):
 class CloudConfig(ObjectsConfig):
     """What the stores of clouds have in common."""
 
+    # The variables of the environment that the library takes the endpoint from.
+    ENDPOINTS: ClassVar[tuple[str, ...]] = ()
+
     endpoint: Url | None = Field(
         None,
         description="The URL of a store of your own that speaks the same API; the cloud's own by default.",
@@ -104,34 +115,39 @@ class CloudConfig(ObjectsConfig):
 
     def store(self) -> ObjectStore:
         """Return the bucket or container."""
-        return CloudStore(self._made, endpoint=self.endpoint, allow_private=self.allow_private)
+        return CloudStore(self._made, endpoint=self._endpoint(), allow_private=self.allow_private)
+
+    def _endpoint(self) -> str | None:
+        """Return where the store is, if not where the cloud's own is; the environment can say so too."""
+        return self.endpoint or next((os.environ[name] for name in self.ENDPOINTS if os.environ.get(name)), None)
 
     def _made(self) -> Any:
         raise NotImplementedError
 
     def _client(self) -> dict[str, Any]:
-        """Return how obstore is to connect. Its own retries are few: the courier tries again."""
+        """Return how obstore is to connect. It tries once: the courier tries again."""
         options: dict[str, Any] = {
             "timeout": timedelta(seconds=self.limits().timeout),
             "connect_timeout": timedelta(seconds=5),
             "user_agent": "faregate",
-            "allow_http": (self.endpoint or "").startswith("http://"),
+            "allow_http": self.allow_private and (self._endpoint() or "").startswith("http://"),
+            **_NO_PROXY,
         }
         if self.ca_file is not None:
             options["root_certificate"] = self.ca_file.read_bytes()
-        backoff = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1), "base": 2}
-        return {
-            "client_options": options,
-            "retry_config": {"max_retries": 1, "retry_timeout": timedelta(seconds=10), "backoff": backoff},
-        }
+        return {"client_options": options, "retry_config": {"max_retries": 0, "retry_timeout": timedelta(seconds=10)}}
 
 
 class S3Config(CloudConfig):
     """Put calls into a bucket of S3, or of a store that speaks its API (R2, MinIO, Ceph, …)."""
 
+    ENDPOINTS: ClassVar[tuple[str, ...]] = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+
     type: Literal["s3"] = "s3"
-    bucket: str = Field(min_length=1, description="The bucket. It must be there.")
-    region: str | None = Field(None, description="The region of the bucket; `AWS_REGION` by default.", examples=["eu-central-1"])
+    bucket: str = Field(pattern=_BUCKET, description="The bucket. It must be there.")
+    region: str | None = Field(
+        None, pattern=_REGION, description="The region of the bucket; `AWS_REGION` by default.", examples=["eu-central-1"]
+    )
     access_key_id: str | None = Field(
         None, description="An access key; by default what the environment or the machine's role gives."
     )
@@ -142,7 +158,8 @@ class S3Config(CloudConfig):
         from obstore.store import S3Store  # noqa: PLC0415 - an extra
 
         config = _told(
-            endpoint=self.endpoint,
+            # By `endpoint`, a variable of the environment would go before it.
+            aws_endpoint_url_s3=self._endpoint(),
             region=self.region,
             access_key_id=self.access_key_id,
             secret_access_key=self.secret_access_key,
@@ -154,8 +171,10 @@ class S3Config(CloudConfig):
 class GcsConfig(CloudConfig):
     """Put calls into a bucket of Google Cloud Storage."""
 
+    ENDPOINTS: ClassVar[tuple[str, ...]] = ("GOOGLE_BASE_URL",)
+
     type: Literal["gcs"] = "gcs"
-    bucket: str = Field(min_length=1, description="The bucket. It must be there.")
+    bucket: str = Field(pattern=_BUCKET, description="The bucket. It must be there.")
     service_account_key: SecretStr | None = Field(None, description="The key of a service account, as JSON.")
     credentials_file: Path | None = Field(
         None, description="A file with application default credentials; by default what the environment or the machine gives."
@@ -165,7 +184,7 @@ class GcsConfig(CloudConfig):
         from obstore.store import GCSStore  # noqa: PLC0415 - an extra
 
         config = _told(
-            base_url=self.endpoint,
+            base_url=self._endpoint(),
             service_account_key=self.service_account_key,
             application_credentials=None if self.credentials_file is None else str(self.credentials_file),
         )
@@ -175,9 +194,11 @@ class GcsConfig(CloudConfig):
 class AzureConfig(CloudConfig):
     """Put calls into a container of Azure Blob Storage."""
 
+    ENDPOINTS: ClassVar[tuple[str, ...]] = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
+
     type: Literal["azure"] = "azure"
-    account: str = Field(min_length=1, description="The storage account.")
-    container: str = Field(min_length=1, description="The container. It must be there.")
+    account: str = Field(pattern=_ACCOUNT, description="The storage account.")
+    container: str = Field(pattern=_BUCKET, description="The container. It must be there.")
     account_key: SecretStr | None = Field(
         None, description="The account's key; by default what the environment or the machine's identity gives."
     )
@@ -188,7 +209,9 @@ class AzureConfig(CloudConfig):
     def _made(self) -> Any:
         from obstore.store import AzureStore  # noqa: PLC0415 - an extra
 
-        config = _told(endpoint=self.endpoint, account_name=self.account, account_key=self.account_key, sas_key=self.sas_token)
+        config = _told(
+            endpoint=self._endpoint(), account_name=self.account, account_key=self.account_key, sas_key=self.sas_token
+        )
         return AzureStore(self.container, config=config, **self._client())
 
 

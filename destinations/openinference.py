@@ -9,6 +9,7 @@ from typing import Any
 
 from destinations.attributes import Attributes, flags_of
 from destinations.costs import Costs, costs_of
+from destinations.counts import total_tokens
 from destinations.jsontext import json_text
 from destinations.media import Part
 from destinations.messages import Message
@@ -73,11 +74,16 @@ def metadata_of(span: Span) -> dict[str, str]:
     return {**tags, **{name: value for name, value in told.items() if value}}
 
 
+def metadata_with_cost_of(span: Span) -> dict[str, str | float]:
+    """Return the same, and what the call cost in US dollars, for platforms that have no place for that."""
+    cost = costs_of(span).total
+    return dict(metadata_of(span)) if cost is None else {**metadata_of(span), "gateway.cost_usd": cost}
+
+
 def _write_usage(usage: Usage, to: Attributes) -> None:
     to.whole("llm.token_count.prompt", usage.input_tokens)
     to.whole("llm.token_count.completion", usage.output_tokens)
-    if usage.input_tokens is not None and usage.output_tokens is not None:
-        to.whole("llm.token_count.total", usage.input_tokens + usage.output_tokens)
+    to.whole("llm.token_count.total", total_tokens(usage))
     to.whole("llm.token_count.prompt_details.cache_read", usage.cache_read_tokens or None)
     to.whole("llm.token_count.prompt_details.cache_write", usage.cache_write_tokens or None)
     to.whole("llm.token_count.prompt_details.audio", usage.input_audio_tokens or None)

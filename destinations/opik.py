@@ -5,15 +5,15 @@ number under `gen_ai.usage.`, a thread is `thread_id`, and costs are its own. Fo
 among the input tokens, but for models of Anthropic and of Bedrock, where it adds them to the input tokens that their own usage tells.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from destinations.attributes import Attributes, flags_of
-from destinations.costs import costs_of
+from destinations.counts import plain_input_tokens
 from destinations.credentials import HeaderSecret, HeaderText
 from destinations.genai import genai
-from destinations.openinference import metadata_of
+from destinations.openinference import metadata_with_cost_of
 from destinations.otlp import Preset, PresetConfig
 from destinations.providers import provider_of
 from destinations.urls import Url
@@ -74,10 +74,8 @@ def opik(parcel: Parcel, to: Attributes) -> None:
     if span.usage is not None:
         _write_usage(span, span.usage, provider, to)
     to.texts("opik.tags", flags_of(span.labels.tags))
-    cost = costs_of(span).total
     # It reads no cost: what the call did cost is at least among the rest.
-    told: dict[str, Any] = dict(metadata_of(span))
-    to.json("opik.metadata", told if cost is None else {**told, "gateway.cost_usd": cost})
+    to.json("opik.metadata", metadata_with_cost_of(span))
 
 
 def _write_usage(span: Span, usage: Usage, provider: str, to: Attributes) -> None:
@@ -88,8 +86,8 @@ def _write_usage(span: Span, usage: Usage, provider: str, to: Attributes) -> Non
     to.whole("gen_ai.usage.cache_creation_input_tokens", written)
     names = _apart(span, provider)
     if names is not None:
-        plain = None if usage.input_tokens is None else max(usage.input_tokens - (read or 0) - (written or 0), 0)
-        for name, count in zip(names, (plain, usage.output_tokens, read, written), strict=True):
+        counts = (plain_input_tokens(usage), usage.output_tokens, read, written)
+        for name, count in zip(names, counts, strict=True):
             to.whole(f"gen_ai.usage.original_usage.{name}", count)
 
 

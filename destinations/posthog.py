@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr
 from destinations.base import DestinationConfig
 from destinations.chat import chat_messages
 from destinations.costs import costs_of
-from destinations.http import Answer, Verdict, post
+from destinations.http import Answer, Verdict, gzipped, post
 from destinations.jsontext import json_bytes
 from destinations.lines import ended_text
 from destinations.messages import messages_of
@@ -76,7 +76,7 @@ class PostHog:
             body=body,
             headers={},
             content_type=payload.content_type,
-            gzip=True,
+            pack=gzipped,
             judge=_verdict,
         )
         return Receipt(answer.status)

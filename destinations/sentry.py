@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from destinations.attributes import Attributes
 from destinations.costs import costs_of
+from destinations.counts import total_tokens
 from destinations.genai import error_message_of, error_type_of, genai
 from destinations.otlp import Preset, PresetConfig
 from destinations.providers import operation_of
@@ -106,8 +107,7 @@ def sentry(parcel: Parcel, to: Attributes) -> None:
 
 def _write_usage(usage: Usage, to: Attributes) -> None:
     """Write the counts whose names have changed by their older ones too."""
-    if usage.input_tokens is not None and usage.output_tokens is not None:
-        to.whole("gen_ai.usage.total_tokens", usage.input_tokens + usage.output_tokens)
+    to.whole("gen_ai.usage.total_tokens", total_tokens(usage))
     to.whole("gen_ai.usage.input_tokens.cached", usage.cache_read_tokens or None)
     to.whole("gen_ai.usage.input_tokens.cache_write", usage.cache_write_tokens or None)
     to.whole("gen_ai.usage.output_tokens.reasoning", usage.reasoning_tokens or None)

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr, ValidationInfo
 
+from destinations.addresses import literal, why_not
+
 _LONGEST = 2_000
 _LONGEST_HEADER = 4_096
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_|~-]{1,100}")
@@ -14,7 +16,7 @@ _OURS = frozenset({"content-length", "transfer-encoding", "connection", "host", 
 
 
 def checked_url(value: str) -> str:
-    """Return a URL of https or http, without credentials in it.
+    """Return a URL of https or http, without credentials in it, that is not at an address where no destination can ever be.
 
     Raises:
         ValueError: it is none.
@@ -33,7 +35,22 @@ def checked_url(value: str) -> str:
         raise ValueError("put credentials into settings of their own, not into the URL")
     if parts.fragment:
         raise ValueError("a URL here has no part after #")
+    checked_host(host)
     return value
+
+
+def checked_host(host: str) -> str:
+    """Return a host. Where its name leads is looked at when something is sent; an address is known now.
+
+    Raises:
+        ValueError: it is an address that is never allowed.
+
+    """
+    address = literal(host)
+    reason = None if address is None else why_not(address, allow_private=True)
+    if reason is not None:
+        raise ValueError(f"{reason}: {address}; write the address or the name of the destination itself")
+    return host
 
 
 def allowed_url(value: str, info: ValidationInfo) -> str:

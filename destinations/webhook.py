@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, SecretStr, field_validator
 
 from destinations.base import DestinationConfig
+from destinations.handshake import Permission
 from destinations.http import post
 from destinations.jsontext import json_bytes
 from destinations.lines import ended_text, full_line, thin_line
-from destinations.signing import key_of, signed
+from destinations.signing import Sign, check_secret, signed, signer_of
 from destinations.urls import Headers, Url
-from domain.destinations import Limits, Parcel, Payload, Receipt
+from domain.destinations import Limits, Misconfigured, Parcel, Payload, Receipt
 from domain.events import Event
 from domain.spans import rfc3339
 
@@ -29,6 +30,7 @@ ONE = "gateway.request.completed"
 SEVERAL = "gateway.requests.completed"
 MOST_ITEMS = 100
 _GATHERED = 1.0
+_DNS_NAME = r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}(\.[A-Za-z0-9-]{1,63}){0,9}$"
 _JSON = "application/json"
 _CLOUD_EVENT = "application/cloudevents+json"
 _CLOUD_EVENTS = "application/cloudevents-batch+json"
@@ -43,10 +45,16 @@ class WebhookConfig(DestinationConfig):
     type: Literal["webhook"] = "webhook"
     url: Url = Field(description="Where to POST.", examples=["https://hooks.example.com/llm"])
     secret: SecretStr | tuple[SecretStr, ...] = Field(
-        description="Signs each body: `whsec_…`. A list while you change it: each body is then signed with every one of them."
+        description="Signs each body: `whsec_…`, or the private key `whsk_…`. A list while you change it: each body is then signed with every one of them."
     )
     format: Format = Field("full", description="The shape of the body: `full`, `thin` (no bodies), `otlp_json` or `cloudevents`.")
     headers: Headers = Field(default_factory=dict, description="Headers of your own, such as an `Authorization`.")
+    origin: str | None = Field(
+        None,
+        pattern=_DNS_NAME,
+        description="The DNS name that you send as. With it, the receiver is asked first whether it wants messages from there, as CloudEvents' webhooks are.",
+        examples=["gateway.example.com"],
+    )
     batch_items: int | None = Field(
         None,
         ge=1,
@@ -67,7 +75,7 @@ class WebhookConfig(DestinationConfig):
         if not _all(secret):
             raise ValueError("give at least one secret")
         for one in _all(secret):
-            key_of(one.get_secret_value())
+            check_secret(one.get_secret_value())
         return secret
 
     @property
@@ -85,9 +93,17 @@ class WebhookConfig(DestinationConfig):
     def build(self, name: str, client: "httpx.AsyncClient") -> "Webhook":
         """Return the destination."""
         del name
-        keys = tuple(key_of(one.get_secret_value()) for one in _all(self.secret))
+        try:
+            signers = tuple(signer_of(one.get_secret_value()) for one in _all(self.secret))
+        except ValueError as error:
+            raise Misconfigured(str(error)) from None
         headers = {header: value.get_secret_value() for header, value in self.headers.items()}
-        return Webhook(client, self.url, keys, headers=headers, form=self.format, limits=self.limits())
+        permission = None
+        if self.origin is not None:
+            permission = Permission(client, self.url, headers, origin=self.origin, now=time.monotonic)
+        return Webhook(
+            client, self.url, signers, headers=headers, form=self.format, limits=self.limits(), permission=permission
+        )
 
 
 def _all(secret: SecretStr | tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -101,18 +117,20 @@ class Webhook:
         self,
         client: "httpx.AsyncClient",
         url: str,
-        keys: Sequence[bytes],
+        signers: Sequence[Sign],
         *,
         headers: Mapping[str, str],
         form: Format,
         limits: Limits,
+        permission: Permission | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.limits = limits
         self._client = client
         self._url = url
-        self._keys = tuple(keys)
-        self._headers = dict(headers)
+        self._signers = tuple(signers)
+        self._headers = {**headers, **(permission.headers if permission is not None else {})}
+        self._permission = permission
         self._form = form
         self._now = now
 
@@ -133,8 +151,10 @@ class Webhook:
         return Payload(json_bytes(value), content_type, (event.id,), {"webhook-id": message})
 
     async def send(self, payload: Payload) -> Receipt:
-        """Sign the body for this try, and POST it."""
-        proof = signed(self._keys, payload.headers["webhook-id"], int(self._now()), payload.body)
+        """Sign the body for this try, and POST it, where the receiver wants it."""
+        if self._permission is not None:
+            await self._permission.check()
+        proof = signed(self._signers, payload.headers["webhook-id"], int(self._now()), payload.body)
         answer = await post(
             self._client, self._url, body=payload.body, headers={**self._headers, **proof}, content_type=payload.content_type
         )

@@ -62,7 +62,8 @@ otherwise = "bucket"           # where to go when Langfuse stays down
 
 `test` tries the rules of a file, and its routes, on recorded calls, beside the rules in force: for each rule how many calls it matches, what they cost, and why
 it does not match the others; for each destination how many calls it gains and loses, and the change in bytes (before compression); for routes, which calls
-would go elsewhere, and the change of cost. Nothing is sent and nothing is changed. `POST /api/v1/rules/test` does the same; `GET /api/v1/rules` lists. Of
+would go elsewhere, and the change of cost. A file that says nothing of rules, or nothing of routes, leaves those in force as they are; `rules = []` tries it without any.
+Nothing is sent and nothing is changed. `POST /api/v1/rules/test` does the same; `GET /api/v1/rules` lists. Of
 a recorded call it is not known whether the app itself named the upstream, so routes are tried as if it had not.
 
 ## The language

@@ -84,6 +84,10 @@ class LedgerLost(LedgerUnavailable):
     """The ledger answers, and has forgotten everything. It serves nobody until an office has rebuilt it."""
 
 
+class LedgerForeign(LedgerUnavailable):
+    """The ledger belongs to another store than ours: nothing is held, settled or compared there."""
+
+
 class HoldingLedger(Protocol):
     """The ledger as the gate uses it, on its event loop. `now` is Unix seconds; every method raises LedgerUnavailable within milliseconds.
 

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from domain.errors import GatewayError
 from gateway.gate import Gate
+from gateway.wire.answer import Header
 from gateway.wire.caller import HIGH_WATER, Body, CallerGone
-from gateway.wire.engine import Header
 from gateway.wire.error_answers import error_body, error_headers
 from gateway.wire.heads import RequestHead, head_of
 from gateway.wire.targets import is_proxied

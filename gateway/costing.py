@@ -2,19 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from config.settings import Settings
 from dashboard.price_shelf import PriceShelf
 from dashboard.prices import PriceDesk
 from dashboard.store_watch import StoreWatch
-from domain.budgets import Budget
 from domain.spans import Span
 from recorder.past_costs import PastCosts
 from recorder.price_audit import Auditor
 from recorder.price_refresh import PriceRefresh
 from recorder.pricing import Pricer
-from recorder.repriced_budgets import differences
 from recorder.repricing import Repricer
 from recorder.spans import SIMULATED
 from storage.adjustments import AdjustmentStore
@@ -33,10 +31,8 @@ WAKE_SECONDS = 0.1
 class Costing:
     """Prices calls, and sees to it that it does so by prices of today."""
 
-    def __init__(
-        self, settings: Settings, database: Database, folder: DataFolder, *, budgets: Callable[[], Iterable[Budget]]
-    ) -> None:
-        """Put it together; nothing runs yet. `budgets` returns those whose spending follows when past costs are corrected."""
+    def __init__(self, settings: Settings, database: Database, folder: DataFolder) -> None:
+        """Put it together; nothing runs yet."""
         self._past_costs_file = folder.past_costs
         self.shelf = PriceShelf(PriceStore(database), settings.price_values(), folder.path)
         self._hosts = {name: f"{one.host}{one.base_path}" for name, one in settings.upstream_values().items()}
@@ -50,7 +46,7 @@ class Costing:
             publish=self.shelf.publish,
         )
         self._refresh_every = float(settings.price_refresh.every) if settings.price_refresh.url else None
-        adjustments = AdjustmentStore(database, lambda changed: differences(changed, budgets()))
+        adjustments = AdjustmentStore(database)
         self.desk = PriceDesk(
             self.shelf,
             adjustments,

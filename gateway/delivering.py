@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # As long as an undelivered call is tried where the settings say nothing else.
 REMOVED_AFTER = 7 * 86_400 * 10**9
+# Whoever has a destination tries it more often, however long that has been down: pauses end after an hour.
+TRIED_LATELY = 2 * 3600 * 10**9
 REPLAYS, SEEN = "replays.json", "destinations.json"
 
 
@@ -107,13 +109,16 @@ class Delivering:
     def give_up_removed(self) -> None:
         """Give up what has waited for long for destinations that the settings do not have any more: it would keep its calls for ever.
 
+        What is still tried is left alone: the settings of another office have the destination.
+
         Raises:
             StoreUnavailable: the store is away.
 
         """
         for name, counts in self.store.counts().items():
-            waited = 0 if counts.oldest is None else time.time_ns() - counts.oldest
-            if name in self._configs or waited <= REMOVED_AFTER:
+            now = time.time_ns()
+            waited = 0 if counts.oldest is None else now - counts.oldest
+            if name in self._configs or waited <= REMOVED_AFTER or self.store.tried_since(name, now - TRIED_LATELY):
                 continue
             given_up = sum(iter(partial(self.store.discard, name, state="pending"), 0))
             log.warning("%d deliveries are given up: the settings do not have the destination %r any more.", given_up, name)
@@ -158,7 +163,7 @@ def _rule_desk(settings: Settings, rules: SpanRules, pricer: Pricer, places: Map
         rules,
         settings.takes(),
         {name: destination.content for name, destination in settings.destinations.items()},
-        rules_of_documents,
+        partial(rules_of_documents, kinds=settings.redaction.names()),
         _placed(places, {value.name: f"rules.{number}" for number, value in numbered}),
         partial(_routes_tried, settings, pricer),
         settings.channels(),

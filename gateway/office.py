@@ -46,9 +46,11 @@ from recorder.spans import record_of
 from storage.budgets import BudgetStore
 from storage.database import open_database
 from storage.folder import DataFolder
+from storage.identity import store_id
 from storage.journal import JournalInUse, JournalReader
 from storage.keys import KeyStore
-from storage.ledger import open_settling_ledger
+from storage.ledger import note_store_of, open_settling_ledger
+from storage.rollup_upkeep import SumsUpkeep
 from storage.sessions import SessionStore
 from storage.spans import SpanStore
 from storage.spending import Spending
@@ -69,6 +71,26 @@ class Office:
 
     def __init__(self, settings: Settings, admin_token: str, places: Mapping[str, str] | None = None) -> None:
         """Put it together. No thread runs yet and nothing is connected. `places` says where the file has each setting."""
+        self._places = places or {}
+        self._started_at = time.time()
+        self._open_stores(settings)
+        self._put_recording_together(settings)
+        self._put_settling_together(settings)
+        self.live = Live(self.spans, self.journal.running, self.budgets.store)
+        self.app = self._admin_app(sorted({"default", *settings.projects}), admin_token)
+        self._threads = [
+            threading.Thread(target=self._record, name="recorder", daemon=True),
+            threading.Thread(target=self._keep_keys, name="keys", daemon=True),
+            threading.Thread(target=self._settle, name="settling", daemon=True),
+            threading.Thread(target=self._keep_prices_fresh, name="price-refresh", daemon=True),
+            threading.Thread(target=self._deliver, name="delivering", daemon=True),
+        ]
+        self._outside = self._policy.redaction.outside
+        if self._outside is not None:
+            self._threads.append(threading.Thread(target=self._outside.start, name="presidio", daemon=True))
+
+    def _open_stores(self, settings: Settings) -> None:
+        """Open what is kept: the data folder, the database, the journal, and what the gate is told of keys and budgets."""
         self.folder = DataFolder(settings.storage.data)
         self.folder.prepare()
         self.database = open_database(settings.storage.database_url or f"sqlite:///{self.folder.database.absolute()}")
@@ -81,22 +103,26 @@ class Office:
             BudgetStore(self.database),
             settings.budget_values(),
             self.folder.budgets,
-            lines=settings.budget_places(places or {}),
+            lines=settings.budget_places(self._places),
         )
+        self._sums = SumsUpkeep(self.database)
         self.journal = _journal(self.folder.journal)
+
+    def _put_recording_together(self, settings: Settings) -> None:
+        """Put together what makes calls of the journal, and what delivers them."""
         self._policy = _policy(settings, self.folder)
         self._encodings = Encodings()
-        counter = TokenCounter(self._encodings)
-        self.costing = Costing(settings, self.database, self.folder, budgets=lambda: self.budgets.by_id().values())
+        self._counter = TokenCounter(self._encodings)
+        self.costing = Costing(settings, self.database, self.folder)
         self.delivering = Delivering(
-            settings, self.database, self.spans, self.folder, pricer=self.costing.pricer, places=places or {}
+            settings, self.database, self.spans, self.folder, pricer=self.costing.pricer, places=self._places
         )
         self._counters = OfficeCounters(self.folder.run, self.delivering.samples)
         self.recorder = Recorder(
             self.journal,
             self.spans,
             self._policy,
-            interpret=Estimator(counter).interpret,
+            interpret=Estimator(self._counter).interpret,
             price=self.costing.pricer.of_call,
             rules=self.delivering.rules,
             pack=self.spans.packed,
@@ -104,6 +130,9 @@ class Office:
             owing=self._owing,
             delivering=self.delivering.courier.wake,
         )
+
+    def _put_settling_together(self, settings: Settings) -> None:
+        """Put together what settles holds, and warns of budgets."""
         self.ledger = open_settling_ledger(self.folder.ledger, settings.storage.redis_url)
         self.settling = Settling(
             self.ledger,
@@ -112,18 +141,8 @@ class Office:
             caught_up=lambda: self.recorder.progress.caught_up,
             told=Warner(self.budgets.by_id, self.budgets.store, tell=self.delivering.tell).told,
         )
-        self.live = Live(self.spans, self.journal.running, self.budgets.store)
-        self.app = self._admin_app(sorted({"default", *settings.projects}), admin_token, counter)
-        self._started_at = time.time()
-        self._threads = [
-            threading.Thread(target=self._record, name="recorder", daemon=True),
-            threading.Thread(target=self._keep_keys, name="keys", daemon=True),
-            threading.Thread(target=self._settle, name="settling", daemon=True),
-            threading.Thread(target=self._keep_prices_fresh, name="price-refresh", daemon=True),
-            threading.Thread(target=self._deliver, name="delivering", daemon=True),
-        ]
 
-    def _admin_app(self, projects: Sequence[str], admin_token: str, counter: TokenCounter) -> ASGIApp:
+    def _admin_app(self, projects: Sequence[str], admin_token: str) -> ASGIApp:
         """Return the admin API and its pages over all these parts."""
         usage = UsageStore(self.database)
         return make_app(
@@ -135,7 +154,7 @@ class Office:
                 self.status,
                 self.history,
                 admin_token,
-                counter,
+                self._counter,
                 usage=usage,
                 budgets=self._budgets_shown(usage, projects),
                 projects=projects,
@@ -158,6 +177,8 @@ class Office:
         self.watch.stop()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
+        if self._outside is not None:
+            self._outside.close()
         self.journal.close()
         self.ledger.close()
         self.database.close()
@@ -232,8 +253,20 @@ class Office:
             self.recorder.run()
 
     def _settle(self) -> None:
-        if self._store_is_there():
+        if self._store_is_there() and self._store_is_known():
             self.settling.run()
+
+    def _store_is_known(self) -> bool:
+        """Note for the ledger which store this is; return False if the office stops before that could be done."""
+        while True:
+            try:
+                note_store_of(self.folder.ledger, store_id(self.database))
+            except (StoreUnavailable, OSError) as error:
+                log.warning("Which store this is cannot be noted for the ledger, and is tried again: %s", error)
+                if not self.watch.wait(PUBLISH_SECONDS):
+                    return False
+            else:
+                return True
 
     def _deliver(self) -> None:
         if self._store_is_there():
@@ -259,6 +292,7 @@ class Office:
             Chore("dropping tokenizers that nobody needs", self._encodings.drop_unused),
             Chore("giving up what is owed to destinations that are gone", lambda: _if_there(self.delivering.give_up_removed)),
             Chore("writing the counters", lambda: _if_there(self._counters.write)),
+            Chore("summing up what was used", lambda: _if_there(self._sums.work)),
         )
         seconds = WAKE_SECONDS
         while self.watch.wait(seconds):
@@ -297,7 +331,7 @@ def serve(settings: Settings, *, admin_token: str, places: Mapping[str, str] | N
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, without its own signal handlers: ours end the streams first, and the process ends with code 0."""
+    """uvicorn, without its own signal handlers: ours end deliveries and streams first, and the process ends with code 0."""
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         """Leave signals alone."""
@@ -305,6 +339,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(office: Office, sockets: list[socket.socket]) -> None:
+    """Answer until a signal tells us to end, and what is being delivered then has ended."""
     server = _Server(
         uvicorn.Config(
             office.app,
@@ -318,15 +353,25 @@ async def _serve(office: Office, sockets: list[socket.socket]) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
-
-    def stop() -> None:
-        office.live.close()
-        server.should_exit = True
-
+    told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    await server.serve(sockets)
+        loop.add_signal_handler(number, told.set)
+    async with asyncio.TaskGroup() as group:
+        ending = group.create_task(_end(office, server, told))
+        await server.serve(sockets)
+        ending.cancel()
+
+
+async def _end(office: Office, server: uvicorn.Server, told: asyncio.Event) -> None:
+    """End the server once we are told to, after what is being delivered: a destination that hangs must not take the API away meanwhile."""
+    await told.wait()
+    log.info("The office ends once what it is delivering has ended.")
+    try:
+        await asyncio.to_thread(office.delivering.stop)
+    finally:
+        office.live.close()
+        server.should_exit = True
 
 
 def _policy(settings: Settings, folder: DataFolder) -> Policy:

@@ -17,8 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from domain.errors import BodyTimeout, GatewayError, HeadersTooLarge, InvalidRequest
 from gateway.wire.again import LastHead, last_head
+from gateway.wire.answer import Header
 from gateway.wire.caller import CallerGone
-from gateway.wire.engine import Header
 from gateway.wire.error_answers import wire_answer
 from gateway.wire.heads import RequestHead, head_of
 from gateway.wire.limits import Limits

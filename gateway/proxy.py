@@ -27,8 +27,8 @@ from gateway.tee.barrier import Barrier
 from gateway.tee.recording import Recording, RecordingRules
 from gateway.tee.relay import Relay
 from gateway.tee.withhold import Withholding
+from gateway.wire.answer import Answer, Header
 from gateway.wire.caller import Caller, CallerGone, too_large
-from gateway.wire.engine import Answer, Header
 from gateway.wire.error_answers import REASONS, error_body, error_headers
 from gateway.wire.heads import RequestHead, answer_headers
 from gateway.wire.limits import Limits

@@ -5,7 +5,7 @@ Nothing that was given is changed, and fitting what was fitted changes nothing m
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +13,12 @@ from domain.calls import CallError, ToolCall
 from domain.deliveries import ContentMode
 from domain.exchange import Headers, Labels
 from domain.spans import Content, Span
-from recorder.profiles import KINDS, STANDARD, STRICT, Redaction, kinds_of
-from recorder.redaction import DEEPEST, MEDIA, Redactor, is_card_number, is_secret, redactor, summary
+from recorder.looking_through import LONGEST_RAW, texts_in, texts_of
+from recorder.profiles import STANDARD, STRICT, Redaction, kinds_of
+from recorder.redaction import DEEPEST, MEDIA, Redactor, is_card_number, redactor
+from recorder.withholding import without_content
 
-LONGEST_RAW = 1 << 20
 NOTE = "redacted: "
-# For what is known to have nothing in it.
-_IDLE = redactor(frozenset())
 _BETWEEN = "\0"
 _CONTAINERS = frozenset({dict, list, tuple})
 _SMALLEST_CARD = 10**12
@@ -39,30 +38,36 @@ def fitted(  # noqa: PLR0913 - the call, and what is to become of it
 ) -> tuple[Span, Content | None]:
     """Return `span` and `content` as a destination may have them.
 
-    `mode` is the destination's. With "none" there is no content. With "redacted" it is without every kind of thing that `policy` names, and
+    `mode` is the destination's. With "none" there is no content, and no text of it (see `recorder.withholding`). With "redacted" it is without every kind of thing that `policy` names, and
     bodies are what they meant, written anew. With "full" it is without the kinds that `profile` names, and as it passed where nothing of
     them was found. `key` is for hashes: without one there are masks instead. What is found in labels is hashed, so that calls that belong
     together still do; without `labels` they stay as they are, unless all is strict.
+
+    Raises:
+        CannotRedact: somebody who was to look it through could not; nothing of it may be kept or sent.
+
     """
     strict = STRICT in profile or (mode != "full" and STRICT in policy.kinds)
     if mode == "full" and not profile:
         return span, content
     redacting = _redactor(mode, profile, key, policy)
-    if not _has_any(span, None if mode == "none" else content, redacting):
+    if mode == "none":
+        span, content = without_content(span), None
+    redacting = _asked(redacting, policy, lambda: texts_of(span, content, labels=labels or strict))
+    if not _has_any(span, content, redacting):
         if mode == "full" and not strict:
             return span, content
-        redacting = _IDLE
+        redacting = redactor(frozenset(), own=policy.more)
     counts: Counter[str] = Counter()
     said = _labels(span.labels, redacting, key, counts, strict=strict) if labels or strict else span.labels
     if mode == "none":
-        tools = tuple(ToolCall(tool.id, tool.name, "") for tool in span.tool_calls)
-        fit = _texts_redacted(replace(span, content="none", tool_calls=tools, labels=said), redacting, counts)
-        return replace(fit, notes=_noted(span, counts, always=False)), None
+        fit = _texts_redacted(replace(span, labels=said), redacting, counts)
+        return replace(fit, notes=_noted(span, redacting, counts, always=False)), None
     masked = None if content is None else _content(content, redacting, counts, anew=mode == "redacted" or strict)
     tools = tuple(ToolCall(tool.id, tool.name, redacting.text(tool.arguments, counts)) for tool in span.tool_calls)
     fit = _texts_redacted(replace(span, tool_calls=tools, labels=said), redacting, counts)
     state = span.content if content is None else "redacted" if counts or mode == "redacted" or strict else span.content
-    return replace(fit, content=state, notes=_noted(span, counts, always=mode == "redacted")), masked
+    return replace(fit, content=state, notes=_noted(span, redacting, counts, always=mode == "redacted")), masked
 
 
 def fitted_extra(
@@ -71,24 +76,35 @@ def fitted_extra(
     """Return fields that rules set as a destination may have them: they are made of labels mostly, so what is found is hashed as it is there."""
     if not extra or (mode == "full" and not profile):
         return dict(extra)
-    fit: dict[str, Any] = _joinable(_redactor(mode, profile, key, policy), key).value(dict(extra), Counter())
+    redacting = _asked(_redactor(mode, profile, key, policy), policy, lambda: texts_in(dict(extra)))
+    fit: dict[str, Any] = _joinable(redacting, key).value(dict(extra), Counter())
     return fit
 
 
 def _redactor(mode: ContentMode, profile: Sequence[str], key: bytes, policy: Redaction) -> Redactor:
-    wanted = kinds_of(profile) if mode == "full" else kinds_of(profile) | kinds_of(policy.kinds)
-    return redactor(wanted, tuple(sorted(policy.actions.items())), key, policy.regions)
+    names = profile if mode == "full" else (*profile, *policy.kinds)
+    wanted = kinds_of(names, policy.groups())
+    return redactor(wanted, tuple(sorted(policy.actions.items())), key, policy.regions, policy.more)
+
+
+def _asked(redacting: Redactor, policy: Redaction, texts: Callable[[], Iterable[str]]) -> Redactor:
+    """Return `redacting` with what somebody outside found in the texts, where something is to be found that only he does."""
+    if policy.outside is None or redacting.kinds.isdisjoint(policy.outside.names):
+        return redacting
+    return redacting.knowing(policy.outside.places(texts()))
 
 
 def _joinable(redacting: Redactor, key: bytes) -> Redactor:
     """Return one that finds the same, and hashes it: what belongs together still does."""
-    return redactor(redacting.kinds, tuple((kind, "hash") for kind in KINDS), key, redacting.regions)
+    hashed = tuple((kind, "hash") for kind in sorted(redacting.kinds))
+    joinable = redactor(redacting.kinds, hashed, key, redacting.regions, redacting.own)
+    return joinable.knowing(redacting.known) if redacting.known else joinable
 
 
-def _noted(span: Span, counts: Counter[str], *, always: bool) -> tuple[str, ...]:
+def _noted(span: Span, redacting: Redactor, counts: Counter[str], *, always: bool) -> tuple[str, ...]:
     """Return the notes with one on what was redacted; that nothing was found is said once, and only where all was looked for."""
     if counts or (always and not any(note.startswith(NOTE) for note in span.notes)):
-        return (*span.notes, summary(counts))
+        return (*span.notes, redacting.summary(counts))
     return span.notes
 
 
@@ -171,7 +187,8 @@ def _has_any(span: Span, content: Content | None, redacting: Redactor) -> bool:
         short += [value for _, value in content.response_headers]
         long += _unread(content)
     return (
-        _collect(values, short, long, redacting)
+        bool(redacting.known)
+        or _collect(values, short, long, redacting)
         or redacting.finds(_BETWEEN.join(short))
         or any(redacting.finds(text) for text in long)
     )
@@ -210,7 +227,7 @@ def _collect(values: list[Any], short: list[str], long: list[str], redacting: Re
         for one in level:
             if type(one) is dict:
                 short += one
-                if secrets and any(is_secret(name, member) for name, member in one.items()):
+                if secrets and any(redacting.is_secret(name, member) for name, member in one.items()):
                     return True
                 one = one.values()  # noqa: PLW2901 - the members, as those of a list
             for member in one:

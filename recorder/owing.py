@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from domain.exchange import Attempt, Exchange
 from domain.holds import HeldClaim, Owed, Settlement, read_hold
-from domain.prices import PICO_PER_NANO
+from domain.prices import nano_usd
 from domain.spans import Span
 
 log = logging.getLogger(__name__)
@@ -42,10 +42,12 @@ def _owed(exchange: Exchange, span: Span, claim: HeldClaim, place: int) -> Owed:
         # What was sent and never answered may be billed; what was answered with an error is not.
         silent = any(_is_unanswered(attempt) for attempt in closing.attempts)
         return Owed(claim, claim.amount, at_hold=True) if silent else Owed(claim, 0)
-    amount = _nano_usd(span) if claim.unit == "usd" else _tokens(span)
+    beside = _unanswered(closing.attempts[:-1], claim, place)
+    priced = claim.unit == "usd"
+    amount = _nano_usd(span) if priced else _tokens(span)
     if amount is None:
-        return Owed(claim, claim.amount, at_hold=True)
-    return Owed(claim, amount + _unanswered(closing.attempts[:-1], claim, place))
+        return Owed(claim, claim.amount, at_hold=True, priced=priced, beside=beside)
+    return Owed(claim, amount + beside, priced=priced, beside=beside)
 
 
 def _unanswered(attempts: Sequence[Attempt], claim: HeldClaim, place: int) -> int:
@@ -62,7 +64,7 @@ def _is_unanswered(attempt: Attempt) -> bool:
 def _nano_usd(span: Span) -> int | None:
     """Return the cost, rounded up; None if it is unknown."""
     if span.cost is not None:
-        return max(-(-span.cost // PICO_PER_NANO), 0)
+        return nano_usd(span.cost)
     return 0 if span.cost_status == "none" or _was_turned_down(span) else None
 
 

@@ -1,4 +1,4 @@
-"""What calls of each key and model cost lately, so that the gate knows how much to hold for the next one."""
+"""What calls of each key to each upstream and model cost lately, so that the gate knows how much to hold for the next one."""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,10 @@ MOST_KNOWN = 5_000
 
 
 class PastCosts:
-    """The last costs of keys and models; those that were not used for longest are forgotten. For one thread at a time."""
+    """The last costs by key and `upstream/model`, the model as it was named there: prices differ, and routes rename.
+
+    Those that were not used for longest are forgotten. For one thread at a time.
+    """
 
     def __init__(self) -> None:
         """Begin with nothing: after a start, holds are as large as if nothing were known."""
@@ -25,7 +28,8 @@ class PastCosts:
         for span in spans:
             if not span.cost or span.model is None:
                 continue
-            name = (span.key, span.model)
+            sent = span.attempts[-1].model if span.attempts else None
+            name = (span.key, f"{span.upstream}/{sent or span.model}")
             costs = self._costs.get(name)
             if costs is None:
                 costs = self._costs[name] = deque(maxlen=CALLS)

@@ -5,21 +5,24 @@ is done twice, which does no harm, for ids are the same.
 """
 
 import logging
+import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from domain.deliveries import Lane, Owed
 from domain.errors import StoreUnavailable
 from domain.ids import new_id
+from domain.people import has_name
 from domain.replays import Estimate, Replay, ReplayAsked
 from domain.spans import Span
+from routing.lexing import plain_text, tokens_of
 from routing.where import Where, compile_where
 from storage.folder import write_private
 from storage.spans import CallQuery, Page
@@ -32,6 +35,9 @@ STEP, LOOK_AT_ONCE = 500, 500
 AHEAD_SECONDS, LEAST_AHEAD = 5.0, 50
 MOST_KEPT, MOST_RUNNING = 100, 20
 PAUSE, LONG_PAUSE = 1.0, 5.0
+# What stands for a condition that named somebody who is to be forgotten. It is a condition, and nobody's.
+FORGOTTEN = "false // forgotten"
+_COMMENT = re.compile(r"//[^\n]*")
 
 
 class Calls(Protocol):
@@ -130,6 +136,17 @@ class Replays:
             if found is not None and found.state == "running":
                 found = self._put(replace(found, state="stopped", ended_at=self._at(), waits=None))
             return found
+
+    def forget(self, names: Collection[str]) -> int:
+        """Forget the conditions of replays that name somebody in `names`, and return how many those are. One that runs yet is stopped: its calls are erased."""
+        with self._lock:
+            found = [one for one in self._replays.values() if one.asked.where is not None and _names(one.asked.where, names)]
+            for one in found:
+                over: dict[str, Any] = (
+                    {"state": "stopped", "ended_at": self._at(), "waits": None} if one.state == "running" else {}
+                )
+                self._put(replace(one, asked=replace(one.asked, where=FORGOTTEN), **over))
+        return len(found)
 
     def estimate(self, asked: ReplayAsked, seconds: float) -> Estimate:
         """Return what a replay would do, as far as `seconds` suffice to look.
@@ -297,6 +314,15 @@ def _load(path: Path) -> dict[str, Replay]:
 
 def _where(asked: ReplayAsked) -> Where | None:
     return None if asked.where is None else compile_where(asked.where)
+
+
+def _names(where: str, names: Collection[str]) -> bool:
+    """Return whether a condition has one of `names` in a text or a comment; one that cannot be read may have any."""
+    try:
+        texts = [plain_text(token.text) for token in tokens_of(where) if token.kind == "string"]
+    except ValueError:
+        return True
+    return any(has_name(text, names) for text in (*texts, *_COMMENT.findall(where)))
 
 
 def _alike(wanted: Sequence[tuple[Span, Owed]]) -> list[tuple[Owed, list[str]]]:

@@ -175,7 +175,8 @@ class Settling:
             self._look_at = self._reconcile_at = 0.0
             self.rebuild()
         except BaseException:
-            self._look_at = 0.0
+            # The ledger is asked again in the next step, so that what was wrong is over only when it answers.
+            self._look_at = self._expire_at = 0.0
             raise
         self._progress = replace(self._progress, last_error=None)
 

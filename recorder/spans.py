@@ -13,6 +13,7 @@ from domain.spans import Content, ContentState, Span
 from recorder.fitting import fitted
 from recorder.parameters import parameters_of
 from recorder.profiles import STANDARD, Redaction
+from recorder.redaction import CannotRedact
 
 # Looking at what there is, and counting tokens, is free at every provider; what a batch costs is on its results.
 NEVER_BILLED = frozenset(
@@ -60,7 +61,11 @@ def record_of(  # noqa: PLR0913 - the call, and what is to become of it
     content = content_of(exchange, call)
     if strictest == "full":
         return span, content
-    return fitted(span, content, mode=strictest, profile=(), key=key, policy=redaction, labels=False)
+    try:
+        return fitted(span, content, mode=strictest, profile=(), key=key, policy=redaction, labels=False)
+    except CannotRedact as error:
+        bare, _ = fitted(span, None, mode="none", profile=(), key=key, policy=replace(redaction, outside=None), labels=False)
+        return replace(bare, notes=(*bare.notes, f"content is not kept, since it could not be redacted: {error}")), None
 
 
 def span_of(exchange: Exchange, call: Call, price: Price | None = None) -> Span:

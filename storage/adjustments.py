@@ -4,21 +4,21 @@ A call keeps what was recorded of it (`calls.detail`). Its columns `cost` and `c
 shown of it: `as_adjusted` puts the two together.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
-from domain.ledger import Claim
+from domain.prices import nano_usd
 from domain.spans import CostStatus, Span
 from storage import rollups
+from storage.call_spending import follow_prices
 from storage.charged import charged_once
 from storage.database import Database
 from storage.packing import packed, unpacked
 from storage.queries import CALLS
 from storage.span_rows import number, span_of
-from storage.spending import move
 from storage.tables import CostAdjustmentRow, table_of
 
 ADJUSTMENTS: Table = table_of(CostAdjustmentRow)
@@ -50,9 +50,6 @@ class Changed:
     after: Span
 
 
-Owed = Callable[[Sequence[Changed]], Iterable[Claim]]
-
-
 def as_adjusted(connection: Connection, spans: Sequence[Span]) -> list[Span]:
     """Return `spans` with the costs of their last adjustments."""
     last = _last(connection, [span.id for span in spans])
@@ -62,10 +59,8 @@ def as_adjusted(connection: Connection, spans: Sequence[Span]) -> list[Span]:
 class AdjustmentStore:
     """Adjustments in a database. Its methods wait and can be called from any thread; each may raise `StoreUnavailable`."""
 
-    def __init__(self, database: Database, owed: Owed | None = None) -> None:
-        """Write to `database`; `owed` gives what changes cost budgets more, or less, as claims on their counters."""
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._owed = owed
 
     def calls_between(
         self, since: int, until: int, after: tuple[int, int], most: int, *, status: CostStatus | None = None
@@ -107,7 +102,7 @@ class AdjustmentStore:
         """Write what `priced` calls cost now, and return those that were changed by it.
 
         A call that has gone, or costs the same as is shown of it by now, is left as it is, so that writing the same again changes nothing.
-        One that only read a response which another call was charged for gets no cost.
+        One that only read a response which another call was charged for gets no cost. What calls have spent of budgets follows.
         """
         with self._database.writing() as connection:
             self._database.one_saves_at_a_time(connection)
@@ -119,8 +114,7 @@ class AdjustmentStore:
             changed = [change for change in changed if not _same(change.before, change.after)]
             _write(connection, changed, run, made_at)
             rollups.adjust(connection, [(change.before, change.after) for change in changed])
-            if self._owed is not None:
-                move(connection, self._owed(changed))
+            follow_prices(connection, _prices(changed))
         return changed
 
     def adjustments(self, *, call_id: str | None = None, run: str | None = None, most: int = 1000) -> list[Adjustment]:
@@ -139,6 +133,12 @@ def delete_adjustments(connection: Connection, numbers: Sequence[int]) -> None:
     if numbers:
         calls = select(CALLS.c.id).where(CALLS.c.seq.in_(numbers))
         connection.execute(delete(ADJUSTMENTS).where(ADJUSTMENTS.c.call_id.in_(calls)))
+
+
+def _prices(changed: Sequence[Changed]) -> dict[str, int]:
+    """Return what calls count in budgets from now on, in nano-USD. One whose cost became unknown goes on counting what it did: unknown is not free."""
+    after = [change.after for change in changed]
+    return {span.id: nano_usd(span.cost or 0) for span in after if span.cost is not None or span.cost_status == "none"}
 
 
 def _same(one: Span, other: Span) -> bool:

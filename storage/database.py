@@ -18,7 +18,7 @@ from domain.errors import StoreUnavailable
 from storage.copies import copy_from, copy_to
 from storage.engines import Engines, PostgresEngines, SqliteEngines
 
-HEAD = "0006"
+HEAD = "0009"
 PATIENCE = 5.0
 # What follows is the path as it is: nothing in it is escaped, so that any folder can be named.
 _SQLITE = "sqlite:///"

@@ -20,6 +20,11 @@ def sqlite_driver(connection: Connection) -> sqlite3.Connection | None:
     return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
+def in_words_of(connection: Connection, statement: str) -> str:
+    """Return a statement with `?` for its values in the words of the database's driver."""
+    return statement if connection.dialect.name == "sqlite" else statement.replace("?", "%s")
+
+
 def rows_of(connection: Connection, statement: str, values: Row = ()) -> Sequence[Row]:
     """Return what a query finds. The statement is in the words of the driver."""
     driver = sqlite_driver(connection)

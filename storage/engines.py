@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -116,7 +116,8 @@ class PostgresEngines:
     def __init__(self, url: URL, patience: float) -> None:
         wait = f"{round(patience * 1000)}"
         self.writer = _postgres_engine(url, patience, connections=2)
-        self.reader = _postgres_engine(url, patience, connections=4)
+        # Each transaction of a reader sees one moment, however many statements it is.
+        self.reader = _postgres_engine(url, patience, connections=4, isolation_level="REPEATABLE READ")
         self.upgrader = _postgres_engine(url, patience, connections=1)
         stuck = ("idle_in_transaction_session_timeout", f"{LONGEST_WRITE:g}s")
         _set_each(self.writer, ("statement_timeout", f"{LONGEST_WRITE:g}s"), ("lock_timeout", wait), stuck)
@@ -132,7 +133,9 @@ class PostgresEngines:
         """Make nothing: the database is its administrator's to make."""
 
 
-def _postgres_engine(url: URL, patience: float, *, connections: int) -> Engine:
+def _postgres_engine(
+    url: URL, patience: float, *, connections: int, isolation_level: Literal["READ COMMITTED", "REPEATABLE READ"] = "READ COMMITTED"
+) -> Engine:
     ours = {
         "application_name": "faregate",
         "connect_timeout": str(max(2, round(patience))),
@@ -149,6 +152,7 @@ def _postgres_engine(url: URL, patience: float, *, connections: int) -> Engine:
         pool_timeout=patience,
         pool_pre_ping=True,
         hide_parameters=True,
+        isolation_level=isolation_level,
     )
 
 

@@ -8,6 +8,7 @@ budgets.json           the budgets as the gate knows them, but for those of the 
 past-costs.json        what calls cost lately, by key and model: how much the gate holds for the next one
 replays.json           replays and back-fills: what was asked, and how far each is
 destinations.json      digests of the destinations' settings, so that a change of them is noticed
+store-id               the id of the store, so that a ledger in Redis that belongs to another one is not used
 pepper                 keys the fingerprints of pass-through credentials
 local.json             address, admin token and local key of the running gateway; only its owner can read it
 run/                   sockets and counters of the running processes

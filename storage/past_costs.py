@@ -1,4 +1,4 @@
-"""What calls cost lately, by key and model: a file that the office writes now and then, and that the gate reads.
+"""What calls cost lately, by key, upstream and model: a file that the office writes now and then, and that the gate reads.
 
 One of a hundred calls cost more than the number here; it says how much a budget that is not strict holds for the next one.
 """
@@ -15,12 +15,12 @@ PastCosts = Mapping[tuple[str, str], int]
 
 
 def save_past_costs(path: Path, costs: PastCosts) -> None:
-    """Replace the file by `costs`, in nano-USD by the id of a key and the name of a model.
+    """Replace the file by `costs`, in nano-USD by the id of a key and `upstream/model`, the model as it is named there.
 
     Raises:
         OSError: it cannot be written.
     """
-    write_list(path, ((key, model, nano) for (key, model), nano in costs.items()))
+    write_list(path, ((key, name, nano) for (key, name), nano in costs.items()))
 
 
 def load_past_costs(path: Path) -> PastCosts:
@@ -29,4 +29,4 @@ def load_past_costs(path: Path) -> PastCosts:
     Raises:
         ValueError: the file is not one that `save_past_costs` wrote.
     """
-    return {(key, model): nano for key, model, nano in read_list(path, _decode, "costs")}
+    return {(key, name): nano for key, name, nano in read_list(path, _decode, "costs")}

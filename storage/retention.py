@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, Table, bindparam, delete, select
 
 from storage.adjustments import delete_adjustments
+from storage.call_spending import forget_own
 from storage.charged import forget_charged
 from storage.database import Database
 from storage.deliveries.retaining import delete_events, forget, old_events, pending_among, prune_payloads
@@ -135,6 +136,7 @@ def delete_calls(connection: Connection, numbers: list[int]) -> Pruned:
     """Delete the calls with these numbers, and all that belongs to them; return how much that was."""
     _delete_tags(connection, numbers)
     delete_adjustments(connection, numbers)
+    forget_own(connection, numbers)
     forget(connection, numbers)
     return Pruned(_delete(connection, CONTENTS, numbers), _delete(connection, CALLS, numbers))
 

@@ -21,32 +21,13 @@ from sqlalchemy import Connection
 from domain.calls import Usage
 from domain.spans import CostStatus, Span
 from storage.driver import rows_of, run_many, sqlite_driver
+from storage.rollup_columns import COST_BASE, DIMENSIONS, SUMS, TOKENS
+from storage.rollup_levels import mark_stale
 from storage.span_rows import COLUMNS, row_of
 
 SLOT = 900  # seconds
 MOST_SERIES = 4_000
 OTHER = "(other)"
-TOKENS = (
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_read_audio_tokens",
-    "cache_read_image_tokens",
-    "cache_write_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_30m_tokens",
-    "cache_write_1h_tokens",
-    "cache_write_12h_tokens",
-    "input_audio_tokens",
-    "input_image_tokens",
-    "input_video_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "output_audio_tokens",
-    "output_image_tokens",
-)
-DIMENSIONS = ("project", "key", "key_name", "upstream", "model", "outcome", "customer", "section")
-SUMS = ("calls", "unpriced", "timed", "latency_us", "cost_high", "cost_low", *TOKENS)
-COST_BASE = 10**9
 # No call has more tokens, a whole batch included; what an upstream claims beyond it is left out, so that no sum leaves 64 bits.
 LARGEST_COUNT = 10**11
 _NANOSECONDS = 10**9
@@ -161,6 +142,7 @@ def _write(connection: Connection, groups: Sequence[_Group], most: int) -> None:
             before = rows.get(at)
             rows[at] = [*place.dimensions, *(sums if before is None else map(plus, before[_SUMS_AT:], sums))]
     run_many(connection, _UPSERT[_sign(connection)], [(*at, *_carried(row)) for at, row in rows.items()])
+    mark_stale(connection, sorted({slot for slot, *_ in rows}))
 
 
 def _carried(row: list[Any]) -> list[Any]:

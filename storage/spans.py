@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from domain.spans import Content, Span
 from storage.adjustments import as_adjusted
 from storage.content import ContentPacker
 from storage.database import Database
-from storage.erasing import Erased, erased
+from storage.erasing import Erased, erased, erased_events
 from storage.queries import CALLS, CallQuery, Place, cursor_of, page
 from storage.retention import Pruned, Pruner
 from storage.saving import ready, save
@@ -121,6 +121,13 @@ class SpanStore:
         One small step: call it again with the place that it returned, until that is None.
         """
         return erased(self._database, matches, after=after, most=most)
+
+    def erase_events(self, names: Collection[str], *, after: int = 0, most: int = 500) -> Erased:
+        """Delete, among the next `most` events after the place `after`, those that are about a customer, a user or another member called so.
+
+        One small step, as `erase` takes it for calls; whoever is to be forgotten needs both (and `Replays.forget`).
+        """
+        return erased_events(self._database, names, after=after, most=most)
 
     def _packer(self) -> ContentPacker:
         """Return this thread's packer."""

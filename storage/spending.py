@@ -13,12 +13,15 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from domain.holds import Owed, Settlement
 from domain.ledger import Claim
+from storage.call_spending import correct_own, note_own
 from storage.database import Database
-from storage.driver import rows_of, run_many
+from storage.driver import in_words_of, rows_of, run_many
 from storage.tables import SpendingRow, UnsettledRow, table_of
 
 SPENDING = table_of(SpendingRow)
 UNSETTLED = table_of(UnsettledRow)
+_WAIT = """INSERT INTO unsettled (hold, place, counter, part, amount, at_hold, call_id) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""
 # How long after its counter is forgotten in the ledger a sum is still kept.
 KEEP = 7 * 86_400
 
@@ -42,36 +45,21 @@ def owe(connection: Connection, settlements: Mapping[str, Settlement], *, free: 
         return
     unpaid = frozenset(free)
     owed = {
-        settlement.hold: [_without_money(one) if call in unpaid else one for one in settlement.owed]
+        call: [_without_money(one) if call in unpaid else one for one in settlement.owed]
         for call, settlement in settlements.items()
     }
     _add(connection, [one for all_ in owed.values() for one in all_])
     rows = [
-        (hold, place, one.claim.counter, one.claim.part, one.amount, one.at_hold)
-        for hold, all_ in owed.items()
+        (settlements[call].hold, place, one.claim.counter, one.claim.part, one.amount, one.at_hold, call if one.priced else None)
+        for call, all_ in owed.items()
         for place, one in enumerate(all_)
     ]
-    run_many(
-        connection,
-        _statement(
-            connection,
-            "INSERT INTO unsettled (hold, place, counter, part, amount, at_hold) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        ),
-        rows,
-    )
-
-
-def move(connection: Connection, claims: Iterable[Claim]) -> None:
-    """Add to counters what calls that are counted on them cost more now, or less; a counter that is not there is left alone."""
-    rows = [(claim.amount, claim.amount, claim.counter, claim.part) for claim in claims]
-    statement = (
-        """UPDATE spending SET amount = CASE WHEN amount + ? < 0 THEN 0 ELSE amount + ? END WHERE counter = ? AND part = ?"""
-    )
-    run_many(connection, _statement(connection, statement), sorted(rows, key=lambda row: row[2:]))
+    run_many(connection, in_words_of(connection, _WAIT), rows)
+    note_own(connection, owed)
 
 
 def _without_money(owed: Owed) -> Owed:
-    return replace(owed, amount=0, at_hold=False) if owed.claim.unit == "usd" else owed
+    return Owed(owed.claim, 0) if owed.claim.unit == "usd" else owed
 
 
 def _add(connection: Connection, owed: Iterable[Owed]) -> None:
@@ -83,11 +71,7 @@ def _add(connection: Connection, owed: Iterable[Owed]) -> None:
         row[2] += one.amount
     statement = """INSERT INTO spending (counter, part, amount, rolling, forget_at) VALUES (?, ?, ?, ?, ?)
         ON CONFLICT (counter, part) DO UPDATE SET amount = spending.amount + excluded.amount"""
-    run_many(connection, _statement(connection, statement), [tuple(sums[key]) for key in sorted(sums)])
-
-
-def _statement(connection: Connection, statement: str) -> str:
-    return statement if connection.dialect.name == "sqlite" else statement.replace("?", "%s")
+    run_many(connection, in_words_of(connection, statement), [tuple(sums[key]) for key in sorted(sums)])
 
 
 class Spending:
@@ -127,15 +111,18 @@ class Spending:
                 connection.execute(delete(UNSETTLED).where(UNSETTLED.c.hold.in_(holds)))
 
     def correct(self, hold: str, amounts: Sequence[int]) -> None:
-        """Put other amounts in the place of those that a hold waits with; nothing happens if it waits no more."""
-        own = select(UNSETTLED).where(UNSETTLED.c.hold == hold).order_by(UNSETTLED.c.place)
+        """Put other amounts in the place of those that a hold waits with, where nobody knows them yet; nothing happens if it waits no more."""
+        own = select(UNSETTLED).where(UNSETTLED.c.hold == hold, UNSETTLED.c.at_hold)
         with self._database.writing() as connection:
-            for row in connection.execute(own.with_for_update()).all():
+            # In the order of `_add`, so that two who do so at once do not wait for each other.
+            for row in sorted(connection.execute(own.with_for_update()).all(), key=lambda row: (row.counter, row.part)):
                 more = amounts[row.place] - row.amount
                 at = (SPENDING.c.counter == row.counter) & (SPENDING.c.part == row.part)
                 connection.execute(update(SPENDING).where(at).values(amount=SPENDING.c.amount + more))
                 this = (UNSETTLED.c.hold == hold) & (UNSETTLED.c.place == row.place)
                 connection.execute(update(UNSETTLED).where(this).values(amount=amounts[row.place]))
+                if row.call_id is not None:
+                    correct_own(connection, row.call_id, row.place, amounts[row.place])
 
     def sums(self, counters: Sequence[str] | None = None) -> list[Claim]:
         """Return what is spent on these counters, or on all, part by part; what the ledger has not settled included."""

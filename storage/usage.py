@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, case, func, or_, select, union_all
 
 from storage.database import Database
-from storage.rollups import COST_BASE, TOKENS
+from storage.rollup_columns import COST_BASE, TOKENS
+from storage.rollup_levels import Level, Stretch, levels_between, stretches_of
 from storage.span_rows import word
 from storage.tables import CallTagRow, RollupRow, RollupSlotRow, table_of
 
@@ -17,15 +18,18 @@ TAGS = table_of(CallTagRow)
 _NANOSECONDS = 10**9
 # What sums can be asked for by, and the column that has it.
 BY = {
-    "project": ROLLUPS.c.project,
-    "key": ROLLUPS.c.key_name,
-    "model": ROLLUPS.c.model,
-    "upstream": ROLLUPS.c.upstream,
-    "section": ROLLUPS.c.section,
-    "customer": ROLLUPS.c.customer,
-    "outcome": ROLLUPS.c.outcome,
-    "cost_status": ROLLUPS.c.cost_status,
+    "project": "project",
+    "key": "key_name",
+    "model": "model",
+    "upstream": "upstream",
+    "section": "section",
+    "customer": "customer",
+    "outcome": "outcome",
+    "cost_status": "cost_status",
 }
+_PLAIN = ("calls", "unpriced", "cost_high", "cost_low")
+_ESTIMATED = ("calls", "cost_high", "cost_low")
+_OTHERS = ("timed", "latency_us", *TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,11 @@ class UsageStore:
 
     def usage(self, query: UsageQuery, periods: Sequence[tuple[int, int]]) -> list[PeriodUsage]:
         """Return the sums of each period, all of one moment. Periods begin and end at whole slots."""
+        if not periods:
+            return []
         with self._database.reading() as connection:
-            return [_period(connection, query, start, end) for start, end in periods]
+            levels = levels_between(connection, min(start for start, _ in periods), max(end for _, end in periods))
+            return [_period(connection, query, levels, start, end) for start, end in periods]
 
     def folded(self, start: int, end: int) -> int:
         """Return how many calls of a period were put into `(other)`, because there were too many different ones."""
@@ -101,37 +108,46 @@ class UsageStore:
             return list(connection.execute(values.limit(most)).scalars())
 
 
-def _period(connection: Connection, query: UsageQuery, start: int, end: int) -> PeriodUsage:
-    summed = _summed().where(ROLLUPS.c.slot >= start, ROLLUPS.c.slot < end, *_conditions(query))
-    if not query.by:
-        total = _sums(connection.execute(summed).one())
+def _period(connection: Connection, query: UsageQuery, levels: Sequence[Level], start: int, end: int) -> PeriodUsage:
+    parts = [_part(query, one) for one in stretches_of(levels, start, end)]
+    source = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
+    groups = [source.c[f"by_{place}"] for place in range(len(query.by))]
+    sums = [func.sum(column).label(column.name) for column in source.c if column not in groups]
+    if not groups:
+        total = _sums(connection.execute(select(*sums)).one())
         return PeriodUsage(start, end, [((), total)] if total.calls else [], None, total)
-    groups = _groups(connection, summed, query)
-    shown = groups[: query.most]
+    found = _groups(connection, select(*sums, *groups), source, groups, query.most)
+    shown = found[: query.most]
     known = Sums()
-    for _, sums in shown:
-        known = known.plus(sums)
-    if len(groups) == len(shown):
+    for _, one in shown:
+        known = known.plus(one)
+    if len(found) == len(shown):
         return PeriodUsage(start, end, shown, None, known)
-    total = _sums(connection.execute(summed).one())
+    total = _sums(connection.execute(select(*sums)).one())
     return PeriodUsage(start, end, shown, total.plus(known, -1), total)
 
 
-def _groups(connection: Connection, summed: Select[Any], query: UsageQuery) -> list[tuple[tuple[str | None, ...], Sums]]:
-    columns = [func.nullif(BY[name], "") for name in query.by]
-    order = [func.sum(ROLLUPS.c.cost_high).desc(), func.sum(ROLLUPS.c.calls).desc(), *columns]
-    statement = summed.add_columns(*columns).group_by(*columns).having(func.sum(ROLLUPS.c.calls) > 0)
-    rows = connection.execute(statement.order_by(*order).limit(query.most + 1)).all()
-    wide = -len(columns)
-    return [(tuple(row[wide:]), _sums(row[:wide])) for row in rows]
+def _groups(
+    connection: Connection, summed: Select[Any], source: FromClause, groups: Sequence[ColumnElement[Any]], most: int
+) -> list[tuple[tuple[str | None, ...], Sums]]:
+    order = [func.sum(source.c.cost_high).desc(), func.sum(source.c.calls).desc(), *groups]
+    statement = summed.group_by(*groups).having(func.sum(source.c.calls) > 0).order_by(*order).limit(most + 1)
+    wide = -len(groups)
+    return [(tuple(row[wide:]), _sums(row[:wide])) for row in connection.execute(statement).all()]
 
 
-def _summed() -> Select[Any]:
-    estimated = ROLLUPS.c.cost_status == "estimated"
-    plain = [ROLLUPS.c[name] for name in ("calls", "unpriced", "cost_high", "cost_low")]
-    parts = [case((estimated, ROLLUPS.c[name]), else_=0) for name in ("calls", "cost_high", "cost_low")]
-    others = [ROLLUPS.c[name] for name in ("timed", "latency_us", *TOKENS)]
-    return select(*(func.sum(column) for column in (*plain, *parts, *others)))
+def _part(query: UsageQuery, stretch: Stretch) -> Select[Any]:
+    """Return what is summed up of one stretch: the sums by name, and what groups go by."""
+    table, sign = stretch.table, stretch.sign
+    estimated = table.c.cost_status == "estimated"
+    columns = [
+        *((sign * table.c[name]).label(name) for name in _PLAIN),
+        *(case((estimated, sign * table.c[name]), else_=0).label(f"estimated_{name}") for name in _ESTIMATED),
+        *((sign * table.c[name]).label(name) for name in _OTHERS),
+        *(func.nullif(table.c[BY[name]], "").label(f"by_{place}") for place, name in enumerate(query.by)),
+    ]
+    within = (table.c.slot >= stretch.start, table.c.slot < stretch.end)
+    return select(*columns).where(*within, *_conditions(query, table))
 
 
 def _sums(row: Sequence[Any]) -> Sums:
@@ -150,17 +166,17 @@ def _sums(row: Sequence[Any]) -> Sums:
     )
 
 
-def _conditions(query: UsageQuery) -> Iterator[ColumnElement[bool]]:
+def _conditions(query: UsageQuery, table: Table) -> Iterator[ColumnElement[bool]]:
     if not query.estimated:
-        yield ROLLUPS.c.cost_status != "estimated"
+        yield table.c.cost_status != "estimated"
     for name, value in query.filters.items():
-        text = word(value)
+        text, column = word(value), table.c[BY[name]]
         if not text:
-            yield or_(BY[name].is_(None), BY[name] == "")
+            yield or_(column.is_(None), column == "")
         elif name == "key":
-            yield or_(ROLLUPS.c.key == text, ROLLUPS.c.key_name == text)
+            yield or_(table.c.key == text, column == text)
         elif name == "section":
             below = f"{text}/"
-            yield or_(ROLLUPS.c.section == text, func.substr(ROLLUPS.c.section, 1, len(below)) == below)
+            yield or_(column == text, func.substr(column, 1, len(below)) == below)
         else:
-            yield BY[name] == text
+            yield column == text

@@ -46,3 +46,11 @@ def upstream() -> Iterator[ScriptedUpstream]:
     provider = ScriptedUpstream()
     yield provider
     provider.close()
+
+
+@pytest.fixture(scope="session")
+def second() -> Iterator[ScriptedUpstream]:
+    """Another provider than `upstream`, for routes."""
+    provider = ScriptedUpstream()
+    yield provider
+    provider.close()

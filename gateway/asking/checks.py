@@ -21,6 +21,7 @@ from gateway.asking.findings import Finding
 from gateway.commands.failure import Failed
 from storage.folder import DataFolder
 from storage.keyring import load_keys
+from storage.ledger import foreign_ledger
 
 _PATIENCE = 5.0
 _LEAST_FREE = 2**30
@@ -81,6 +82,7 @@ class Checkup:
         fact = f"{free / 2**30:.1f} GiB free at {folder.path}"
         yield Finding("disk", ok=free >= _LEAST_FREE, fact=fact, mend=None if free >= _LEAST_FREE else "faregate db prune")
         yield self._keys(settings, folder)
+        yield from _foreign_ledger(settings, folder)
 
     def _keys(self, settings: Settings, folder: DataFolder) -> Finding:
         try:
@@ -159,6 +161,16 @@ class Checkup:
         return Finding("clock", ok=mend is None, fact=f"{abs(skew):.0f} s off the upstreams' clock", mend=mend)
 
 
+def _foreign_ledger(settings: Settings, folder: DataFolder) -> Iterator[Finding]:
+    """Yield a finding where the ledger in Redis belongs to another store: a gateway that refused to start can say nothing."""
+    try:
+        wrong = foreign_ledger(folder.ledger, settings.storage.redis_url)
+    except ValueError as error:
+        wrong = str(error)
+    if wrong is not None:
+        yield Finding("redis", ok=False, fact=wrong, mend="faregate config show --origin   (storage.redis_url)")
+
+
 def _told_of_destinations(gateway: Gateway) -> Sequence[Mapping[str, Any]] | None:
     """Return what the gateway says of its destinations, None if it says nothing."""
     try:
@@ -210,7 +222,7 @@ def _ledger_finding(ledger: Mapping[str, Any]) -> Finding:
     compared = (
         "not yet compared with the store" if ledger["compared_at"] is None else f"{drift} when last compared with the store"
     )
-    fact = f"{ledger['settled']} calls settled, {compared}" if error is None else f"it does not answer: {error}"
+    fact = f"{ledger['settled']} calls settled, {compared}" if error is None else f"it cannot be used: {error}"
     return Finding(
         "ledger",
         ok=error is None,

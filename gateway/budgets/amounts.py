@@ -43,7 +43,7 @@ def _amount_of(one: Applied, holding: Holding, past_cost: PastCost) -> int:
         return budget.unpriced if usd and isinstance(budget.unpriced, int) else _slice_of(bound, usd=usd)
     if budget.mode == "strict" or (budget.mode == "balanced" and not usd and not holding.stream):
         return most
-    past = past_cost(holding.key.id, holding.model) if usd else None
+    past = past_cost(holding.key.id, holding.known_as) if usd else None
     if past is not None:
         return min(past * 3 // 2, most)
     return min(_slice_of(bound, usd=usd), most) if holding.stream else most

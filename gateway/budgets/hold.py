@@ -12,10 +12,11 @@ from domain.ledger import Claim, Standing
 from domain.upstreams import Upstream
 from gateway.budgets.clamping import Clamp
 from gateway.budgets.in_force import Applied
+from gateway.budgets.look import Look
 from gateway.budgets.pace import Permit
 from gateway.budgets.refusals import CLAMPED, REMAINING, WARNING, passes_one, warning_text
 from gateway.budgets.second_look import requested
-from gateway.wire.engine import Header
+from gateway.wire.answer import Header
 from gateway.wire.peek import Asked, Edit
 from pricing.bounds import ATTO_PER_NANO, Bound, Requested
 
@@ -30,7 +31,7 @@ class Asking:
 
     `path` is the one at the upstream, `whole` says whether `body` is all of the body, and `length` is what the head told of it. `model` is the one that
     was asked for, which budgets know; `sent_as` its name at the upstream, by which it is priced, where a route gives it another one. `asked` is what
-    the peek found in `body`.
+    the peek found in `body`, `look` a look at it that others share, who ask what the call costs elsewhere.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Asking:
     websocket: bool = False
     sent_as: str | None = None
     asked: Asked | None = None
+    look: Look | None = None
 
     @property
     def priced(self) -> str | None:
@@ -71,6 +73,7 @@ def requested_by(asking: Asking) -> Requested:
         model=asking.priced,
         websocket=asking.websocket,
         asked=asking.asked,
+        look=asking.look,
     )
 
 
@@ -78,8 +81,8 @@ def requested_by(asking: Asking) -> Requested:
 class Holding:
     """What is held for one call. `made` are the claims as they were made. `edits` lower its output where a budget clamps; `text` is for the journal (`Opening.hold`).
 
-    `wanted` says, for each upstream and model that it is held for, what of the request decides its price there, and `this_try` what is held for the try
-    that is made now.
+    `wanted` says, for each upstream and model that it is held for, what of the request decides its price there, `this_try` what is held for the try
+    that is made now, and `sent_to` where that goes and under which model's name, if that is another place than `asking` says.
     """
 
     id: str
@@ -102,11 +105,19 @@ class Holding:
     asking: Asking | None = None
     wanted: dict[tuple[str, str | None], Requested] = field(default_factory=dict)
     this_try: tuple[int, ...] = ()
+    sent_to: tuple[str, str | None] | None = None
 
     @property
     def name(self) -> str:
         """Return the hold's name. One that was made while the ledger was away has another, since the ledger may still give the first back."""
         return f"{self.id}-away" if self.emergency else self.id
+
+    @property
+    def known_as(self) -> str | None:
+        """Return by what it is known what such calls cost before: `upstream/model`, the model as it is named there."""
+        asking = self.asking
+        upstream, model = self.sent_to or (None if asking is None else asking.upstream.name, None if asking is None else asking.priced)
+        return None if upstream is None or model is None else f"{upstream}/{model}"
 
     @property
     def text(self) -> str | None:

@@ -63,7 +63,7 @@ class Holdings:
             pace: limits that are about requests in a minute, and calls at once.
             clock: Unix seconds.
             count: asks somebody with a tokenizer for the most tokens of a body, where its bytes alone do not fit; None where nobody is there.
-            past_cost: the 99th percentile of what the last calls of a key's id with a model cost, in nano-USD; None where there are too few.
+            past_cost: the 99th percentile of what the last calls of a key's id cost that are known as one (`Holding.known_as`), in nano-USD; None where there are too few.
             emergency: what may be spent while the ledger is away; None is nothing.
 
         """
@@ -147,17 +147,18 @@ class Holdings:
         """
         if not holding.applied or not holding.held:
             return
-        was = holding.requested, holding.bound, holding.this_try, holding.earlier
+        was = holding.requested, holding.bound, holding.this_try, holding.earlier, holding.sent_to
         try:
             await self._cover(holding, upstream, model, sent=sent, path=path)
         except GatewayError:
             # The answer of the try before may be passed on after all, or another target be tried.
-            holding.requested, holding.bound, holding.this_try, holding.earlier = was
+            holding.requested, holding.bound, holding.this_try, holding.earlier, holding.sent_to = was
             raise
 
     async def _cover(self, holding: Holding, upstream: Upstream, model: str | None, *, sent: bool, path: bytes | None) -> None:
         now = self._clock()
         before = holding.amounts
+        holding.sent_to = upstream.name, model
         holding.requested = _requested_at(holding, upstream, model, path)
         holding.bound = self._bounding.bound(holding.requested, upstream, model, holding.key, now)
         self._set_amounts(holding)
@@ -411,7 +412,7 @@ def _requested_at(holding: Holding, upstream: Upstream, model: str | None, path:
     known = holding.wanted.get((upstream.name, model))
     if known is None:
         body = edited(asking.body, holding.edits)
-        there = replace(asking, upstream=upstream, sent_as=model, path=path or asking.path, body=body, asked=None)
+        there = replace(asking, upstream=upstream, sent_as=model, path=path or asking.path, body=body, asked=None, look=None)
         known = holding.wanted[upstream.name, model] = requested_by(there)
     return known
 

@@ -7,7 +7,7 @@ from storage.past_costs import PastCosts, load_past_costs
 
 
 class Lookup:
-    """Says what the last calls of a key with a model cost at most, but for one in a hundred."""
+    """Says what the last calls of a key to one upstream with one model cost at most, but for one in a hundred."""
 
     def __init__(self, path: Path) -> None:
         """Look into the file at `path`; it is read by `refresh`."""
@@ -28,6 +28,6 @@ class Lookup:
         self._costs = load_past_costs(self._path)
         return True
 
-    def __call__(self, key: str, model: str | None) -> int | None:
-        """Return nano-USD, None where too few calls are known."""
-        return self._costs.get((key, model or ""))
+    def __call__(self, key: str, known_as: str | None) -> int | None:
+        """Return nano-USD, None where too few calls are known. `known_as` is `upstream/model`."""
+        return self._costs.get((key, known_as or ""))

@@ -4,22 +4,18 @@ What providers' parsers could read in two ways is refused: a budget that holds f
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from itertools import groupby
 from typing import Any
 
-import msgspec
-
 from domain.errors import InvalidRequest
-from gateway.budgets.media_look import SIGNS, has_escapes, may_have_media, media_in
-from gateway.wire.peek import DECIDING as PEEKED
-from gateway.wire.peek import Asked, members
+from gateway.budgets.look import SEARCHING, STORED, Fields, Look, says_no_more
+from gateway.budgets.media_look import Media
+from gateway.wire.peek import Asked
 from pricing.bounds import Kind, Requested
 
 MOST_COUNT = 2**53
-_SHORT = 8_192
 _READING = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})
 # Who is known to keep to `max_completion_tokens`; others may pass over a field that they do not know, and write on.
 _COMPLETION_TOKENS = frozenset({"openai", "azure", "groq", "xai", "openrouter", "cerebras", "vllm", "sim"})
@@ -58,55 +54,10 @@ _OWN_GEMINI_TOOLS = frozenset({"functionDeclarations", "function_declarations", 
 # Hosted tools whose use a request can bound, and the unit of their fee; None where they have none.
 _BOUNDED_TOOLS: Mapping[str, str | None] = {"web_search": "web", "file_search": "file", "web_fetch": None}
 _AGENTS = re.compile(r"(?:^|/)(?:sonar|compound|openrouter/auto)|:online$|deep-research|search-(?:preview|api)", re.IGNORECASE)
-_SEARCHING = frozenset({"web_search_options", "plugins", "search_parameters", "enable_search", "web_search", "mcp_servers"})
-_STORED = frozenset({"previous_response_id", "conversation", "cachedContent", "cached_content", "container"})
 
 
-# The members of a body that decide. What is long and says nothing by itself is not read.
-_DECIDING = frozenset(
-    {
-        "model",
-        "models",
-        "stream",
-        "max_tokens",
-        "max_completion_tokens",
-        "max_output_tokens",
-        "max_tokens_to_sample",
-        "generationConfig",
-        "generation_config",
-        "n",
-        "best_of",
-        "size",
-        "service_tier",
-        "serviceTier",
-        "speed",
-        "inference_geo",
-        "tools",
-        "functions",
-        "max_tool_calls",
-        "prompt",
-        "modalities",
-        "parameters",
-        "instances",
-        "context_management",
-        "background",
-        *_SEARCHING,
-        *_STORED,
-    }
-)
 # With no others than these, there is nothing to understand but the maximum and the tier.
 _PLAIN = frozenset({"model", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "service_tier"})
-_QUOTED = {name: b'"%b"' % name.encode() for name in _DECIDING}
-
-
-def _alternatives(words: Iterable[bytes]) -> bytes:
-    """Return a pattern for any of `words`, sorted by first letter: trying one after the other costs three times as much."""
-    groups = groupby(sorted(words), key=lambda word: word[:1])
-    return b"|".join(b"%b(?:%b)" % (first, b"|".join(word[1:] for word in group)) for first, group in groups)
-
-
-# Where a body has none of these, all that decides is what the peek has read already: a plain chat needs no second reading.
-_MORE = re.compile(b'"(?:%b)' % _alternatives([*SIGNS, *(b'%b"' % name.encode() for name in _DECIDING - PEEKED)]))
 # Calls of which nothing in the body matters.
 _LATER = "it starts work whose cost is known only later"
 _BY_KIND: Mapping[Kind, Requested] = {
@@ -115,9 +66,6 @@ _BY_KIND: Mapping[Kind, Requested] = {
     "batch": Requested("batch", open_cost=_LATER),
     "session": Requested("session", writes_audio=True, open_cost="a session has no end that is known before it"),
 }
-_Fields = Mapping[str, Any]
-_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_value = msgspec.json.Decoder().decode
 
 
 def requested(  # noqa: PLR0913 - what a request is made of
@@ -131,6 +79,7 @@ def requested(  # noqa: PLR0913 - what a request is made of
     model: str | None,
     websocket: bool = False,
     asked: Asked | None = None,
+    look: Look | None = None,
 ) -> Requested:
     """Return what of a request decides how dear it can be.
 
@@ -144,6 +93,7 @@ def requested(  # noqa: PLR0913 - what a request is made of
         model: the model asked for.
         websocket: whether it opens a WebSocket.
         asked: what the peek found in this very body, where there was one.
+        look: the look at this very body that other upstreams share.
 
     Raises:
         InvalidRequest: a field that decides is not what it should be, or is there twice.
@@ -159,23 +109,23 @@ def requested(  # noqa: PLR0913 - what a request is made of
         asked is not None
         and asked.fields is not None
         and kind == "generate"
-        and _MORE.search(body) is None
-        and not has_escapes(body)
+        and (says_no_more(body) if look is None else look.says_no_more)
     ):
         return _plain(asked, size, path, upstream, model, caches=upstream != "anthropic" or b"cache_control" in body)
-    fields = _read(body) if whole else None
+    look = look or Look(body)
+    fields = look.fields() if whole else None
     if fields is None:
         return Requested(kind, size, open_cost="its body cannot be read (too long, compressed or not JSON)")
     found = Requested(kind, size, characters=size if kind == "speech" else 0)
-    found.caches = upstream != "anthropic" or b"cache_control" in body or has_escapes(body)
+    found.caches = upstream != "anthropic" or look.may_cache
     found.open_cost, found.writes_audio, found.writes_pictures = _traits_of(model)
     if fields.keys() <= _PLAIN:
         found.tier = _text("service_tier", fields)
     else:
         _understand(found, fields)
     found.max_output = _most_output(fields, _config(fields), path, upstream)
-    if may_have_media(body):
-        _look_at_media(found, body)
+    if look.media is not None:
+        _take_media(found, look.media)
     return found
 
 
@@ -214,18 +164,7 @@ def _kind_of(method: bytes, path: bytes) -> Kind:
     return next((kind for pattern, kind in _PATHS if pattern.search(path)), "generate")
 
 
-def _read(body: bytes) -> _Fields | None:
-    """Return the deciding members of a body; those that are null are as good as not there."""
-    try:
-        parts = _split(body)
-        fields = {name: _value(raw) for name, raw in parts.items() if name in _DECIDING}
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    _refuse_doubles(body, fields)
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _understand(found: Requested, fields: _Fields) -> None:
+def _understand(found: Requested, fields: Fields) -> None:
     """Write down what the members of a body ask for."""
     config = _config(fields)
     found.choices = _choices(found.kind, fields, config)
@@ -242,8 +181,7 @@ def _understand(found: Requested, fields: _Fields) -> None:
     _note_modes(found, fields, config)
 
 
-def _look_at_media(found: Requested, body: bytes) -> None:
-    media = media_in(body)
+def _take_media(found: Requested, media: Media) -> None:
     found.text_bytes = max(found.text_bytes - media.media_bytes, 0)
     found.pictures, found.audio_bytes = tuple(media.pictures), media.audio_bytes
     found.open_input = found.open_input or media.open_input
@@ -257,7 +195,7 @@ def _traits_of(model: str | None) -> tuple[str | None, bool, bool]:
     return searches, any(word in name for word in ("audio", "live", "realtime")), "image" in name
 
 
-def _most_output(fields: _Fields, config: Mapping[str, Any], path: bytes, upstream: str) -> int | None:
+def _most_output(fields: Fields, config: Mapping[str, Any], path: bytes, upstream: str) -> int | None:
     """Return the most output that the request allows, by the members that the upstream keeps to on this path."""
     if b":" in path:
         return _largest(config, "maxOutputTokens", "max_output_tokens")
@@ -283,7 +221,7 @@ def cap_field(path: bytes, upstream: str) -> tuple[str, ...]:
     return ()
 
 
-def _config(fields: _Fields) -> Mapping[str, Any]:
+def _config(fields: Fields) -> Mapping[str, Any]:
     """Return Gemini's settings of the answer; the two ways to write their name are one."""
     if "generationConfig" in fields and "generation_config" in fields:
         raise InvalidRequest(
@@ -293,7 +231,7 @@ def _config(fields: _Fields) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _choices(kind: Kind, fields: _Fields, config: Mapping[str, Any]) -> int:
+def _choices(kind: Kind, fields: Fields, config: Mapping[str, Any]) -> int:
     if kind == "image" and "instances" in fields:
         parameters = fields.get("parameters")
         asked = _largest(parameters, "sampleCount") if isinstance(parameters, dict) else None
@@ -328,7 +266,7 @@ def _largest(fields: Mapping[str, Any], *names: str) -> int | None:
     return largest
 
 
-def _text(name: str, fields: _Fields) -> str | None:
+def _text(name: str, fields: Fields) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
         raise InvalidRequest(f"`{name}` must be a text: this key has a budget, which depends on it.", param=name)
@@ -338,9 +276,9 @@ def _text(name: str, fields: _Fields) -> str | None:
 # Tools, stored input, and what else opens a request
 
 
-def _note_tools(found: Requested, fields: _Fields) -> None:
+def _note_tools(found: Requested, fields: Fields) -> None:
     """Write down what tools add: to the input, and in calls that the provider makes by itself."""
-    for name in _SEARCHING & fields.keys():
+    for name in SEARCHING & fields.keys():
         if fields[name] not in (False, []):
             found.open_cost = f"`{name}` makes the provider search by itself, for fees"
     found.tools = bool(fields.get("tools") or fields.get("functions"))
@@ -380,8 +318,8 @@ def _note_tool(found: Requested, tool: Any, most_calls: int | None) -> None:
         found.fees[unit] = found.fees.get(unit, 0) + uses
 
 
-def _note_stored(found: Requested, fields: _Fields) -> None:
-    for name in _STORED & fields.keys():
+def _note_stored(found: Requested, fields: Fields) -> None:
+    for name in STORED & fields.keys():
         found.open_input = f"`{name}` adds what is stored at the provider"
     if isinstance(fields.get("prompt"), dict):
         found.open_input = "`prompt` adds what is stored at the provider"
@@ -392,7 +330,7 @@ def _note_stored(found: Requested, fields: _Fields) -> None:
         found.open_cost = "it runs in the background, and its cost is known only later"
 
 
-def _note_modes(found: Requested, fields: _Fields, config: Mapping[str, Any]) -> None:
+def _note_modes(found: Requested, fields: Fields, config: Mapping[str, Any]) -> None:
     """Write down whether it may answer in sounds or pictures."""
     modes = (fields.get("modalities"), config.get("responseModalities"), config.get("response_modalities"))
     asked = " ".join(map(str, modes)).lower() if any(modes) else ""
@@ -425,40 +363,3 @@ def _form(kind: Kind, body: bytes, size: int, *, whole: bool) -> Requested:
     found.pixels = max((_pixels(match.decode()) for match in _FORM_SIZE.findall(body)), default=0)
     found.open_input = "it brings pictures along"
     return found
-
-
-def _refuse_doubles(body: bytes, fields: _Fields) -> None:
-    """Refuse a body in which a deciding member stands twice, at the top or in Gemini's settings: parsers disagree which one counts.
-
-    Raises:
-        InvalidRequest: it does.
-
-    """
-    config = fields.get("generationConfig") or fields.get("generation_config")
-    if config is None and _once(body, fields) and not has_escapes(body):
-        return
-    _refuse_double_members(body, _DECIDING)
-    if isinstance(config, dict):
-        for member in members(body):
-            if member.name in {"generationConfig", "generation_config"}:
-                _refuse_double_members(body[member.value : member.end], None)
-
-
-def _once(body: bytes, fields: _Fields) -> bool:
-    """Return whether none of these names is in the body twice, wherever. Looking for each by itself is faster in a short body only."""
-    if len(body) <= _SHORT:
-        return all(body.count(_QUOTED[name]) == 1 for name in fields)
-    return len(_any_of(tuple(fields)).findall(body)) == len(fields)
-
-
-@lru_cache(maxsize=1024)
-def _any_of(names: tuple[str, ...]) -> re.Pattern[bytes]:
-    return re.compile(b'"(?:%b)"' % b"|".join(name.encode() for name in names))
-
-
-def _refuse_double_members(body: bytes, deciding: frozenset[str] | None) -> None:
-    seen: set[str] = set()
-    for member in members(body):
-        if member.name in seen and (deciding is None or member.name in deciding):
-            raise InvalidRequest(f"The field `{member.name}` is in the body twice. Send it once.", param=member.name)
-        seen.add(member.name)

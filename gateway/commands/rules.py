@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,13 @@ def check(*, file: Path | None, as_json: bool) -> None:
     """
     # Reading rules needs pydantic and cel; most commands of this group do not.
     from config.loading import settings_file  # noqa: PLC0415
-    from config.rule_files import destinations_in  # noqa: PLC0415
+    from config.rule_files import destinations_in, kinds_in  # noqa: PLC0415
 
     used = settings_file(os.environ)
     path = file or used
     if path is None:
         raise WrongUsage("There is no settings file here; name one: faregate rules check FILE")
-    found = _read(path, destinations_in(used))
+    found = _read(path, destinations_in(used), kinds_in(used))
     problems = [{"place": one.place, "rule": one.rule, "setting": one.setting, "message": one.message} for one in found.problems]
     if as_json:
         click.echo(
@@ -48,7 +48,7 @@ def check(*, file: Path | None, as_json: bool) -> None:
     if problems:
         raise _wrong(found.problems)
     if not as_json:
-        click.echo(f"{path}: {_counted(len(found.values), 'rule')} and {_counted(len(found.routes), 'route')}, all right.")
+        click.echo(f"{path}: {_counted(len(found.values), 'rule')} and {_counted(len(found.routes or ()), 'route')}, all right.")
 
 
 @rules.command(name="list")
@@ -77,7 +77,7 @@ def list_(*, as_json: bool, gateway: Gateway) -> None:
 @json_option
 @reaching
 def test(*, file: Path | None, from_: str | None, as_json: bool, gateway: Gateway, **asked: Any) -> None:
-    """Try the rules of FILE, or those in force, on recorded calls; nothing is sent anywhere.
+    """Try the rules and routes of FILE, or those in force, on recorded calls; nothing is sent anywhere.
 
     Shows for each rule what it matches, and for each destination what it would get more and less than by the rules in force.
     """
@@ -87,7 +87,8 @@ def test(*, file: Path | None, from_: str | None, as_json: bool, gateway: Gatewa
         found = _read(file, client.get(_PATH)["destinations"])
         if found.problems:
             raise _wrong(found.problems)
-        body |= {"rules": found.rules, "routes": found.routes or None}
+        body |= {"rules": found.rules, "routes": found.routes}
+        _say_what_stays(found)
     told = client.send("POST", f"{_PATH}/test", {name: value for name, value in body.items() if value is not None})
     if as_json:
         click.echo(json.dumps(told, indent=2))
@@ -97,15 +98,22 @@ def test(*, file: Path | None, from_: str | None, as_json: bool, gateway: Gatewa
         _print_tried(told)
 
 
-def _read(path: Path, takes: Mapping[str, Any]) -> Any:
+def _read(path: Path, takes: Mapping[str, Any], kinds: Collection[str] | None = None) -> Any:
     # Reading rules needs pydantic and cel; most commands of this group do not.
     from config.errors import SettingsError  # noqa: PLC0415
     from config.rule_files import read_rule_file  # noqa: PLC0415
 
     try:
-        return read_rule_file(path, takes)
+        return read_rule_file(path, takes, kinds)
     except SettingsError as error:
         raise WrongUsage("\n".join(error.problems)) from None
+
+
+def _say_what_stays(found: Any) -> None:
+    """Say what a file says nothing of: there, what is in force counts."""
+    for name, documents in (("rules", found.rules), ("routes", found.routes)):
+        if documents is None:
+            click.echo(f"{found.path} has no [[{name}]]: those in force stay (`{name} = []` would try it without any).", err=True)
 
 
 def _wrong(problems: Sequence[Any]) -> Failed:

@@ -19,7 +19,7 @@ from gateway.running.local import note_local
 from gateway.running.programs import Common, gate_programs
 from gateway.running.ready import url_of
 from gateway.running.reloading import reloadable
-from gateway.running.starting import prepared_folder, refuse_open_door, store_warnings
+from gateway.running.starting import prepared_folder, refuse_foreign_ledger, refuse_open_door, store_warnings
 from gateway.running.supervisor import Signals, Supervisor, open_lifeline
 from storage.folder import DataFolder, Local
 
@@ -45,6 +45,7 @@ def gate(*, asked: Asked, fd: int | None, worker: int, lifeline: int | None) -> 
         folder = DataFolder(loaded.settings.storage.data) if lifeline is not None else prepared_folder(loaded.settings)
         if lifeline is None:
             refuse_open_door(loaded.settings, folder)
+            refuse_foreign_ledger(loaded.settings, folder)
     if lifeline is not None:
         stop_with_supervisor(lifeline)
     listener = socket.socket(fileno=fd) if fd is not None else _listener(loaded.settings, folder)
@@ -67,6 +68,7 @@ def office(*, asked: Asked, lifeline: int | None) -> None:
         settings = loaded.settings
         folder = prepared_folder(settings)
         if lifeline is None:
+            refuse_foreign_ledger(settings, folder)
             for warning in store_warnings(settings):
                 click.echo(f"faregate: {warning}", err=True)
     if lifeline is not None:

@@ -17,7 +17,7 @@ from domain.keys import ApiKey
 from domain.ledger import LedgerUnavailable
 from storage.folder import DataFolder
 from storage.keyring import load_keys
-from storage.ledger import begin_ledger
+from storage.ledger import begin_ledger, foreign_ledger
 
 _POSTGRES_PORT = 5432
 _STORE_PATIENCE = 2.0
@@ -47,8 +47,10 @@ def plan_for(config: Path | None, environ: Mapping[str, str], flags: Mapping[str
     """
     loaded = load_settings(config, environ, flags)
     settings = loaded.settings
+    _refuse_without_presidio(settings)
     folder = prepared_folder(settings)
     refuse_open_door(settings, folder)
+    refuse_foreign_ledger(settings, folder)
     return Plan(
         host=settings.server.host,
         port=settings.server.port,
@@ -100,6 +102,20 @@ def _begin_ledger(settings: Settings, folder: DataFolder) -> None:
         begin_ledger(folder.ledger)
 
 
+def refuse_foreign_ledger(settings: Settings, folder: DataFolder) -> None:
+    """Refuse to spend from the ledger of another store.
+
+    Raises:
+        SettingsError: the ledger in Redis is one.
+    """
+    try:
+        wrong = foreign_ledger(folder.ledger, settings.storage.redis_url)
+    except ValueError as error:
+        raise SettingsError([f"storage.redis_url: {error}"]) from None
+    if wrong is not None:
+        raise SettingsError([wrong])
+
+
 def refuse_open_door(settings: Settings, folder: DataFolder) -> None:
     """Refuse to listen where others can reach us while there is no key that they would need.
 
@@ -138,6 +154,12 @@ def store_warnings(settings: Settings) -> list[str]:
         warning = f"The store at {place} cannot be reached ({error.strerror or error})."
         return [f"{warning} Calls are served and kept in the journal until it can; `faregate doctor` says how it is."]
     return []
+
+
+def _refuse_without_presidio(settings: Settings) -> None:
+    """Raise SettingsError where contents could never be looked through, and so never be kept."""
+    if settings.redaction.presidio is not None and importlib.util.find_spec("presidio_analyzer") is None:
+        raise SettingsError(["redaction.presidio: it needs one more package: pip install 'faregate[presidio]'"])
 
 
 def _is_postgres(url: str | None) -> bool:

@@ -13,7 +13,7 @@ from math import isfinite, nan
 from time import monotonic
 
 from gateway.sending.routes import Target
-from gateway.wire.engine import Answer
+from gateway.wire.answer import Answer
 
 MOVE_ON = frozenset({401, 402, 403, 429, 500, 502, 503, 504, 529})
 REFUSED_CREDENTIAL = frozenset({401, 402, 403})

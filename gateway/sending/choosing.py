@@ -7,6 +7,7 @@ What each route said of the call, and why, is written down as decisions.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,7 @@ from domain.errors import DeniedByRoute
 from domain.exchange import Attempt
 from domain.routes import Mirror, Retries, RouteRule
 from gateway.sending.aims import Aimed, Aims, Sending, aims_of, aims_of_copy
+from gateway.sending.breakers import MOVE_ON
 from gateway.sending.plans import no_api_key
 from gateway.sending.routes import Routes, Target
 from gateway.sending.shaping import Admitted, form_model
@@ -25,8 +27,11 @@ from routing.sampling import share_of
 
 if TYPE_CHECKING:
     from gateway.budgets.hold import Asking
+    from gateway.budgets.look import Look
 
 LONGEST_TEXT = 2_048
+# What an upstream answers that cannot serve a call, whatever the app did; 404: it does not have the model.
+_NOT_SERVED = MOVE_ON | {404}
 
 
 class Quoting(Protocol):
@@ -113,11 +118,20 @@ class Choosing:
         choice.decisions = bounded([*verdict.decisions, _matched(rule, "; ".join(told))])
         return choice
 
-    def note(self, attempt: Attempt, asked: str | None, *, stream: bool | None) -> None:
-        """Know how long the first byte of an answer took; `asked` is the model that was asked for, as the upstream names it if no route says otherwise."""
-        if attempt.first_byte_us is not None and attempt.status is not None and attempt.status < 400:  # noqa: PLR2004 - HTTP's own line
-            model = _cut(attempt.model or asked)
-            self._first_bytes.note(attempt.upstream, model, stream=stream is True, seconds=attempt.first_byte_us / 1e6)
+    def note(self, attempts: Sequence[Attempt], asked: str | None, *, stream: bool | None) -> None:
+        """Know how long the first byte of an answer took at each upstream that was tried, or that it did not serve the call.
+
+        `asked` is the model that was asked for, as the upstream names it if no route says otherwise.
+        """
+        # Of several tries at one upstream, with one credential after the other, say, the last one counts.
+        for attempt in {(one.upstream, one.model): one for one in attempts}.values():
+            name = (attempt.upstream, _cut(attempt.model or asked), stream is True)
+            status, took = attempt.status, attempt.first_byte_us
+            if status is not None and status < 400 and took is not None:  # noqa: PLR2004 - HTTP's own line
+                self._first_bytes.answered(name, took / 1e6)
+            elif status is None or status in _NOT_SERVED or self._first_bytes.of(name) is None:
+                # An error that may be the app's own says nothing of an upstream that is known to serve others.
+                self._first_bytes.failed(name)
 
     # Which upstreams can serve a call
 
@@ -159,7 +173,7 @@ class Choosing:
             case "fastest":
                 return self._by_time(aims, sending.call)
             case "cheapest":
-                costs = [self._quote(one.targets[0], sending) for one in aims]
+                costs = self._costs(aims, sending)
                 return cheapest_order(costs), f"cheapest first ({_listed(aims, [_usd(cost) for cost in costs])})"
             case "least-busy":
                 running = [self._upstreams.running(one.upstream) for one in aims]
@@ -168,30 +182,19 @@ class Choosing:
 
     def _by_time(self, aims: list[Aimed], call: Admitted) -> tuple[Sequence[int], str]:
         asked, stream = call.plan.route.model, call.streams is True
-        times = [self._first_bytes.of(one.upstream.name, _cut(one.targets[0].model or asked), stream=stream) for one in aims]
-        order, explores = self._first_bytes.order(times)
-        told = _listed(aims, ["not measured" if time is None else f"{time * 1000:.0f} ms" for time in times])
-        return order, f"{'another one than the fastest first, to measure it' if explores else 'fastest first'} ({told})"
+        names = [(one.upstream.name, _cut(one.targets[0].model or asked), stream) for one in aims]
+        told = _listed(aims, [_time_text(self._first_bytes.of(name)) for name in names])
+        order, why = self._first_bytes.order(names)
+        return order, f"{why} ({told})"
 
-    def _quote(self, target: Target, sending: Sending) -> int | None:
-        if self._quotes is None or target.route is None:
-            return None
-        from gateway.budgets.hold import Asking  # noqa: PLC0415 - routes that ask for no price never load it
+    def _costs(self, aims: Sequence[Aimed], sending: Sending) -> list[int | None]:
+        """Return what a call costs at each upstream. Its body is read once, however many they are."""
+        if self._quotes is None:
+            return [None] * len(aims)
+        from gateway.budgets.look import Look  # noqa: PLC0415 - routes that ask for no price never load it
 
-        call = sending.call
-        asking = Asking(
-            sending.id,
-            call.plan.identity.key,
-            sending.labels,
-            target.upstream,
-            target.route.model or form_model(call.body),
-            sending.method,
-            target.route.path,
-            call.body,
-            sending.whole,
-            sending.length,
-        )
-        return self._quotes.quote(asking, sending.at / 1e9)
+        look = Look(sending.call.body)
+        return [self._quotes.quote(_asking(one.targets[0], sending, look), sending.at / 1e9) for one in aims]
 
     def _flattened(self, aims: Sequence[Aimed], turns: dict[str, int]) -> Sequence[Target]:
         """Return all targets: those of each upstream together, its credentials in turn, and what is left out last."""
@@ -278,6 +281,33 @@ def _matched(rule: RouteRule, why: str) -> Decision:
 
 def _listed(aims: Sequence[Aimed], texts: Sequence[str]) -> str:
     return ", ".join(f"{one.aim.text} {text}" for one, text in zip(aims, texts, strict=True))
+
+
+def _asking(target: Target, sending: Sending, look: "Look") -> "Asking":
+    from gateway.budgets.hold import Asking  # noqa: PLC0415 - as above
+
+    call = sending.call
+    route = target.route or call.plan.route
+    return Asking(
+        sending.id,
+        call.plan.identity.key,
+        sending.labels,
+        target.upstream,
+        route.model or form_model(call.body),
+        sending.method,
+        route.path,
+        call.body,
+        sending.whole,
+        sending.length,
+        asked=call.asked,
+        look=look,
+    )
+
+
+def _time_text(seconds: float | None) -> str:
+    if seconds is None:
+        return "not measured"
+    return "fails" if seconds == inf else f"{seconds * 1000:.0f} ms"
 
 
 def _usd(nano: int | None) -> str:

@@ -17,8 +17,8 @@ from gateway.identity import Identity
 from gateway.sending.routes import Target
 from gateway.sending.shaping import Admitted, is_modelless
 from gateway.tee.recording import Recording
+from gateway.wire.answer import Header
 from gateway.wire.caller import Body
-from gateway.wire.engine import Header
 from gateway.wire.heads import RequestHead
 
 MOST_AT_ONCE = 64

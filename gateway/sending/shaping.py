@@ -9,7 +9,7 @@ from msgspec import UNSET
 from domain.errors import PermissionDenied
 from domain.keys import PREFIX
 from gateway.identity import Identity
-from gateway.sending.outgoing import outgoing_head
+from gateway.sending.outgoing import Credential, outgoing_head
 from gateway.sending.plans import Plan
 from gateway.sending.routes import Route, Target, model_in
 from gateway.sending.upstreams import Outgoing
@@ -68,7 +68,7 @@ def shaped(call: Admitted, caller: Caller, target: Target, record: Recording) ->
     elif renamed:
         record.changes = ("model",)
     before, after = outgoing_head(
-        _without_browser_key(head, target) if head.ours_in_protocols else head,
+        _with_browser_key(head, target.credential) if head.key_in_protocols else head,
         caller.method,
         call.plan.path if moved is None else moved.path,
         target.upstream,
@@ -138,22 +138,34 @@ def _length(caller: Caller, before: bytes, after: bytes) -> bytes:
     return caller.length if after is before else b"%d" % (int(caller.length) + len(after) - len(before))
 
 
-def _without_browser_key(head: RequestHead, target: Target) -> RequestHead:
-    """Return the head, with our key in a browser's WebSocket subprotocol replaced by the upstream's, or taken out."""
-    credential = target.credential
-    instead = credential.value is not None and credential.replaces == b"sec-websocket-protocol"
-    theirs = BROWSER_KEY + (credential.value or "").encode()
+def _with_browser_key(head: RequestHead, credential: Credential) -> RequestHead:
+    """Return the head with the key that counts at the upstream among a browser's WebSocket subprotocols, if one counts there.
+
+    Ours is replaced by the upstream's own, or taken out; one that the caller brought goes on only where the caller's own credentials do.
+    """
+    callers = credential.value is None and credential.replaces is None and not credential.alone
+    instead = None
+    if credential.value is not None and credential.replaces == b"sec-websocket-protocol":
+        instead = BROWSER_KEY + credential.value.encode()
     passing = []
     for kind, name, value in head.passing:
         if name.lower() != b"sec-websocket-protocol":
             passing.append((kind, name, value))
             continue
         tokens = [token.strip() for token in value.split(b",")]
-        tokens = [theirs if token.startswith(BROWSER_KEY + _OURS) else token for token in tokens]
-        kept = b", ".join(token for token in tokens if instead or token != theirs)
+        kept = [there for token in tokens if (there := _browser_token(token, instead, callers=callers)) is not None]
         if kept:
-            passing.append((kind, name, kept))
+            passing.append((kind, name, value if kept == tokens else b", ".join(kept)))
     return replace(head, passing=passing, outgoing={}, plans={})
+
+
+def _browser_token(token: bytes, instead: bytes | None, *, callers: bool) -> bytes | None:
+    """Return what stands upstream in the place of one subprotocol; None where nothing does."""
+    if not token.startswith(BROWSER_KEY):
+        return token
+    if token.startswith(BROWSER_KEY + _OURS):
+        return instead
+    return token if callers else None
 
 
 def _changes(call: Admitted, *, renamed: bool) -> tuple[str, ...]:

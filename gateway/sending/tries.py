@@ -7,7 +7,7 @@ from random import Random
 from domain.routes import Retries
 from gateway.sending.breakers import MOVE_ON, Breakers, asked_pause
 from gateway.sending.routes import Target
-from gateway.wire.engine import Answer
+from gateway.wire.answer import Answer
 from gateway.wire.steps import in_task
 
 
@@ -35,6 +35,10 @@ class Tries:
     def after(self, failed: Target, answer: Answer | None) -> Target | None:
         """Return what to try after `failed`, which gave this answer or none; `pause` says in how many seconds. None: nothing."""
         self._note(failed, answer)
+        return self.following()
+
+    def following(self) -> Target | None:
+        """Return what is next, as `after`: also in the place of a target that is not tried after all."""
         self.pause = 0.0
         if self._left:
             well = (place for place, target in enumerate(self._left) if not self._breakers.is_out(target))

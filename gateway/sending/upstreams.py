@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from time import monotonic, time_ns
 
+from domain.decisions import Decision
 from domain.errors import GatewayError, UpstreamTimeout, UpstreamUnavailable
 from domain.exchange import Attempt
 from domain.routes import Retries
@@ -17,13 +18,17 @@ from gateway.sending.breakers import Breakers
 from gateway.sending.routes import Target
 from gateway.sending.tries import Tries, moves_on
 from gateway.tee.recording import Recording
+from gateway.wire.answer import JOINED, Answer, Inform, NothingSent, UpstreamGone, UpstreamSilent
 from gateway.wire.caller import Body
 from gateway.wire.deadlines import Deadlines
-from gateway.wire.engine import JOINED, Answer, Connection, Inform, NothingSent, UpstreamGone, UpstreamSilent
+from gateway.wire.engine import Connection
 from gateway.wire.pools import Pool, inner_pool, tcp_pool, tls_context
 from gateway.wire.steps import Signal, in_task
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
+# Of a call: those of its routes, and those on tries that were not made.
+MOST_DECISIONS, LONGEST_WHY = 48, 512
+Cover = Callable[[Target], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -101,10 +106,13 @@ class Upstreams:
         record: Recording,
         informed: Inform,
         *,
-        cover: Callable[[Target], Awaitable[None]] | None = None,
+        cover: Cover | None = None,
         retries: Retries | None = None,
     ) -> tuple[Answer, Target]:
-        """Return the first answer that is worth passing on, and who gave it. `cover` is awaited before each try of another target than the first.
+        """Return the first answer that is worth passing on, and who gave it; where no other try may be made, the last one.
+
+        `cover` is awaited before each try but the first: it holds what the try may cost. One that it refuses is not made, and the next target is
+        asked; the answer that is there is let go only when another try is paid for.
 
         Raises:
             UpstreamUnavailable: no target could be reached, or each broke off without an answer.
@@ -115,7 +123,7 @@ class Upstreams:
         if not targets:
             raise UpstreamUnavailable("No upstream is configured for this call.")
         if self.breakers.ill:
-            targets = await self._well_ones(targets, cover)
+            targets = await self._well_ones(targets, cover, record)
         target = targets[0]
         tries: Tries | None = None
         while True:
@@ -128,22 +136,21 @@ class Upstreams:
                 tries = Tries(targets, retries, self.breakers, self._random, self._clock)
             # A body that streams in cannot be sent a second time.
             spent = request.rest is not None and record.attempts[-1].sent
-            following = None if spent else tries.after(target, answer)
+            following = None if spent else await _following(tries, target, answer, cover, record)
             if following is None:
                 return _last(outcome), target
             if answer is not None:
                 answer.close()
             await tries.wait()
-            if cover is not None:
-                await cover(following)
             target = following
 
-    async def _well_ones(self, targets: Sequence[Target], cover: Callable[[Target], Awaitable[None]] | None) -> Sequence[Target]:
-        """Return `targets` with those that are left out at the end; what is held was for the one that was first."""
+    async def _well_ones(self, targets: Sequence[Target], cover: Cover | None, record: Recording) -> Sequence[Target]:
+        """Return `targets` with those that are left out at the end; what is held was for the one that was first, and has room in any case."""
         ordered = self.well_first(targets)
-        if cover is not None and ordered[0] is not targets[0]:
-            await cover(ordered[0])
-        return ordered
+        place = 0
+        while ordered[place] is not targets[0] and not await _covered(ordered[place], cover, record):
+            place += 1
+        return ordered[place:]
 
     async def _attempt(self, target: Target, request: Outgoing, record: Recording, informed: Inform) -> Answer | GatewayError:
         """Send a request to one target, and again where that cannot do harm; return its answer, or why there is none. Every try is written down.
@@ -253,6 +260,37 @@ def _noted(target: Target, record: Recording) -> Attempt:
         attempt.held = record.held
     record.attempts.append(attempt)
     return attempt
+
+
+async def _following(
+    tries: Tries, failed: Target, answer: Answer | None, cover: Cover | None, record: Recording
+) -> Target | None:
+    """Return what is tried after a target that failed, with what that may cost held; None where nothing is."""
+    following = tries.after(failed, answer)
+    try:
+        while following is not None and not await _covered(following, cover, record):
+            following = tries.following()
+    except BaseException:
+        # Its caller left. Nobody will take the answer that is there.
+        if answer is not None:
+            answer.close()
+        raise
+    return following
+
+
+async def _covered(target: Target, cover: Cover | None, record: Recording) -> bool:
+    """Return whether what a try may cost is held. Where it is not, say why on the call: a budget has no room for it, or knows no price."""
+    if cover is None:
+        return True
+    try:
+        await cover(target)
+    except GatewayError as refusal:
+        opening = record.opening
+        why = f"{target.upstream.name} (credential {target.credential.name}) is not tried: {refusal.message}"
+        if len(opening.decisions) < MOST_DECISIONS:
+            opening.decisions = (*opening.decisions, Decision("budget", matched=False, why=why[:LONGEST_WHY], kind="route"))
+        return False
+    return True
 
 
 def _last(outcome: Answer | GatewayError) -> Answer:

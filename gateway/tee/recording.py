@@ -14,8 +14,8 @@ from domain.keys import ApiKey
 from gateway.identity import UNKNOWN_KEY
 from gateway.tee.bare import BareBody, BareEvents
 from gateway.tee.barrier import Barrier
+from gateway.wire.answer import Header
 from gateway.wire.caller import Caller
-from gateway.wire.engine import Header
 from gateway.wire.heads import recorded
 from routing.labels import NO_LABELS
 from storage.journal import JournalWriter
@@ -255,10 +255,16 @@ class Recording:
         return Opening(self.id, self._at, method, path, "", "openai", key.id, key.name, key.project, NO_LABELS)
 
     def _overhead_us(self) -> int | None:
-        """Return our own time: from the whole request to its sending, and from the answer's first byte to its passing on."""
+        """Return our own time: from the whole request to its sending, and from the answer's first byte to its passing on.
+
+        Upstreams that failed before the last one, and pauses between tries, are not ours.
+        """
         if self.sent_us is None or self.ready_us is None:
             return None
-        own = max(0, self.sent_us - self.ready_us)
+        own = self.sent_us - self.ready_us
+        if len(self.attempts) > 1:
+            own -= max(0, self.attempts[-1].at - self.attempts[0].at) // 1000
+        own = max(0, own)
         if self.first_byte_us is not None and self.passed_us is not None:
             own += max(0, self.passed_us - self.first_byte_us)
         return own

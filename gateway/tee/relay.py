@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gateway.tee.recording import Recording
 from gateway.tee.withhold import Withholding
+from gateway.wire.answer import Answer
 from gateway.wire.caller import Caller
-from gateway.wire.engine import Answer
 from gateway.wire.steps import Signal
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ it could still be the one: its `choices` have not been seen yet, or were seen to
 
 import re
 
-from gateway.wire.engine import joined
+from gateway.wire.answer import joined
 
 _EMPTY = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _SOME = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from domain.errors import BodyTooLarge, GatewayError
-from gateway.wire.engine import Header
+from gateway.wire.answer import Header
 from gateway.wire.heads import RequestHead
 
 HIGH_WATER = 64 * 1024

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.errors import GatewayError
 from domain.exchange import Dialect
-from gateway.wire.engine import Header
+from gateway.wire.answer import Header
 
 REASONS = {
     400: b"Bad Request",

@@ -14,7 +14,7 @@ from domain.errors import HeadersTooLarge, InvalidRequest
 from domain.exchange import Headers, Labels
 from domain.keys import PREFIX
 from domain.upstreams import Upstream
-from gateway.wire.engine import Answer, Header
+from gateway.wire.answer import Answer, Header
 from gateway.wire.targets import Place, checked_target, place_of
 from routing.labels import labels_of
 
@@ -80,7 +80,7 @@ _NAMED_KINDS: dict[bytes, Kind] = {
     **dict.fromkeys(_READ, "read"),
 }
 _PLAIN_CONNECTION = frozenset({b"close", b"keep-alive"})
-_JOINED = frozenset({b"connection", b"baggage"})
+_JOINED = frozenset({b"connection", b"baggage", b"sec-websocket-protocol"})
 _NOT_PASSING = frozenset({"stop", "ours"})
 _NEVER_FOR_ONE_HOP = _PLAIN_CONNECTION | {b"content-length", b"transfer-encoding"}
 _NEVER_LISTED = frozenset({"host", "length", "coding"})
@@ -105,8 +105,8 @@ class RequestHead:
     """A request's head, understood.
 
     `passing` are the headers that may go on, in order and casing. `found` are those that mean something to us, by lower-case name.
-    `length_at` is where the body's length stood among the headers (-1: nowhere) and `length_name` how its name was written. `path` is the native path as it may be kept; `secretive` says that the bodies there hold credentials. `ours_in_query` and `ours_in_protocols` say that
-    a gateway key stands there, which must not go on. `identity` is for
+    `length_at` is where the body's length stood among the headers (-1: nowhere) and `length_name` how its name was written. `path` is the native path as it may be kept; `secretive` says that the bodies there hold credentials. `ours_in_query` says that
+    a gateway key stands there, which must not go on, `key_in_protocols` that any key stands among a browser's WebSocket subprotocols. `identity` is for
     `Keys`, to remember whose head this is, `plans` for the proxy and `outgoing` for `outgoing_head`.
     """
 
@@ -122,7 +122,7 @@ class RequestHead:
     anthropic: bool
     secretive: bool
     ours_in_query: bool
-    ours_in_protocols: bool
+    key_in_protocols: bool
     path: str
     length_at: int
     length_name: bytes
@@ -192,7 +192,7 @@ def _understood(target: bytes, headers: tuple[Header, ...], length_at: int, leng
         anthropic=b"anthropic-version" in found,
         secretive=any(part in place_there.path for part in _HANDING_OUT_SECRETS),
         ours_in_query=any(is_our_key_parameter(part) for part in place_there.path.partition(b"?")[2].split(b"&")),
-        ours_in_protocols=BROWSER_KEY + _OUR_KEYS in found.get(b"sec-websocket-protocol", b""),
+        key_in_protocols=BROWSER_KEY in found.get(b"sec-websocket-protocol", b""),
         path=hidden_query(place_there.path),
         length_at=length_at,
         length_name=length_name,

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from gateway.wire.answer import Header
 from gateway.wire.caller import Body
-from gateway.wire.engine import Header
 from gateway.wire.heads import RequestHead
 from gateway.wire.steps import Steps
 

@@ -12,6 +12,11 @@ BELIEVED, LONGEST_PATIENCE = 5, 30.0
 PROBE_MISCONFIGURED, PROBE_USED_UP = 180.0, 900.0
 _USED_UP = frozenset({402, 507})
 STUMBLE = 5.0
+# So many deliveries refused one after the other, with none taken in between, and the destination is the reason rather than they: a wrong setting, a
+# proxy before it. A whole batch may be poison; and where nine in ten are, only one such row in two hundred has none that is taken.
+REFUSED_IN_A_ROW = 50
+# One that is refused meanwhile steps back, so that the next tries are made with others: with twenty, as far apart as tries are.
+STEP_BACK = 3600.0
 
 
 class Condition:
@@ -24,6 +29,12 @@ class Condition:
         self._random = random
         self._paused_until = 0.0
         self._throttles = 0
+        self._refused = 0
+
+    @property
+    def refuses_all(self) -> bool:
+        """Whether it refuses whatever it is sent."""
+        return self._refused >= REFUSED_IN_A_ROW
 
     @property
     def narrow(self) -> bool:
@@ -53,16 +64,28 @@ class Condition:
         self._paused_until = 0.0
         self.breaker.probe_now()
 
-    def answered(self) -> bool:
-        """Note that it answered as one that works; return whether it had been in trouble."""
+    def answered(self, *, taken: bool) -> bool:
+        """Note that it answered as one that works, and whether it took something; return whether that was the end of its trouble."""
         was = self.narrow
         self.breaker.succeeded()
+        self._throttles = 0
+        if taken:
+            self._refused = 0
+        elif self.refuses_all:
+            return False
         if self.misconfigured_since is not None:
             self._paused_until = 0.0
         self.misconfigured_since = None
         self.disabled = False
-        self._throttles = 0
         return was
+
+    def refused(self, now: float, count: int = 1) -> bool:
+        """Note that it refused deliveries for good; return whether that is about them. Once it refuses everything, it is not."""
+        if self.refuses_all:
+            self._pause(now, PROBE_MISCONFIGURED)
+            return False
+        self._refused += count
+        return True
 
     def failed(self, now: float, *, probe: bool) -> bool:
         """Note that it did not answer, or with an error of its own; return whether that opened the breaker."""

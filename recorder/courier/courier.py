@@ -213,11 +213,19 @@ class Courier:
         loop.set_default_executor(ThreadPoolExecutor(_THREADS, "courier-names"))
         self._stop = asyncio.Event()
         self._said = asyncio.Queue(MOST_EVENTS)
+        self._queue.start_over()
         books = Books(self._queue, self._make_worker("courier-store"))
         share = max(LEAST_SHARE, min(MOST_SHARE, MOST_HELD // max(len(self._destinations), 1)))
         self._lanes = {name: self._lane(one, books, share) for name, one in self._destinations.items()}
         if self._stopping.is_set():
             return
+        try:
+            await self._run_lanes(books)
+        finally:
+            books.close()
+
+    async def _run_lanes(self, books: Books) -> None:
+        assert self._stop is not None  # noqa: S101 - `deliver` makes it first
         async with asyncio.TaskGroup() as group:
             jobs = books.write(), self._beat(books), self._look_after(books), self._tell(books)
             around = [group.create_task(job) for job in jobs]
@@ -228,7 +236,6 @@ class Courier:
             await _ended(lanes, STOP_SECONDS)
             for task in around:
                 task.cancel()
-        books.close()
 
     async def _kept(self, lane: Lane) -> None:
         """Run a lane until it is stopped. One that fails must not take the others with it."""

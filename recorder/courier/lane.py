@@ -11,7 +11,7 @@ from domain.errors import StoreUnavailable
 from domain.events import Event
 from recorder.courier.books import FIRST_PAUSE, LONGEST_PAUSE, Books
 from recorder.courier.clock import Clock
-from recorder.courier.condition import PROBE_MISCONFIGURED, STUMBLE, Condition
+from recorder.courier.condition import STUMBLE, Condition
 from recorder.courier.configured import Configured, Made
 from recorder.courier.gathering import Gathering
 from recorder.courier.pace import Pace
@@ -127,9 +127,8 @@ class Lane:
             await made.close()
 
     async def _made(self) -> Made | None:
-        """Make the destination. Where that fails its settings want looking at, and it is tried again now and then; None after `stop`."""
+        """Make the destination. Where that fails its settings want looking at, and it is tried again now and then, or when asked; None after `stop`."""
         while not self._stopping:
-            self._bell.clear()
             try:
                 return self.configured.make()
             except Misconfigured as error:
@@ -137,7 +136,7 @@ class Lane:
             except Exception as error:  # noqa: BLE001 - it may be anything: a third party's, a file that is not there
                 log.warning("the destination %r could not be made: %s", self.configured.name, bug_of(error))
                 self._not_made(Misconfigured(f"it could not be made ({type(error).__name__}); look at its settings, and restart"))
-            await self._rest(PROBE_MISCONFIGURED)
+            await self._pause()
         return None
 
     def _not_made(self, error: Misconfigured) -> None:
@@ -222,6 +221,12 @@ class Lane:
                 await self._bell.wait()
         except TimeoutError:
             return
+
+    async def _pause(self) -> None:
+        """Wait until something may be tried, or for `stop`. Somebody who asks for it ends the wait; what is owed meanwhile does not."""
+        while not self._stopping and (wait := self.condition.wait(self._clock.monotonic())) != 0:
+            self._bell.clear()
+            await self._nap(wait)
 
     async def _rest(self, seconds: float) -> None:
         """Wait for so long, whoever rings, but for `stop`."""

@@ -11,6 +11,7 @@ from domain.destinations import Parcel, Payload, TakesEvents
 from domain.spans import Content, Span
 from recorder.courier.configured import Configured, Made
 from recorder.fitting import fitted, fitted_extra
+from recorder.redaction import CannotRedact
 
 _MARGIN = 1024
 
@@ -74,6 +75,8 @@ class Packer:
             progress.begin(place)
             try:
                 made.append(self._item(claim))
+            except CannotRedact as error:
+                made.append(Item(claim, failed=("transform", f"could not be redacted: {error}")))
             except Exception as error:  # noqa: BLE001 - one call must never hold up the others
                 made.append(Item(claim, failed=("transform", f"could not be prepared: {bug_of(error)}")))
         return made

@@ -12,7 +12,7 @@ from recorder.courier.backoff import full_jitter
 from recorder.courier.batches import Batch, batches_of, halves, without
 from recorder.courier.books import Books
 from recorder.courier.clock import NANOSECONDS, Clock
-from recorder.courier.condition import Condition
+from recorder.courier.condition import REFUSED_IN_A_ROW, STEP_BACK, Condition
 from recorder.courier.configured import Configured
 from recorder.courier.expiry import expired
 from recorder.courier.pace import Pace
@@ -51,8 +51,8 @@ class Kit:
 
     @property
     def limits(self) -> Limits:
-        """How the destination wants to be served."""
-        return self.configured.limits
+        """How the destination wants to be served: as the settings say, within what it learned of its server."""
+        return self.destination.limits
 
 
 class Round:
@@ -91,7 +91,8 @@ class Round:
         items = await self._items(await self._without_expired())
         await self._bury([item for item in items if item.failed is not None])
         good = [item for item in items if item.failed is None]
-        todo = batches_of(good, by_hour=self._kit.limits.by_hour, most=self._kit.pace.batch)[::-1]
+        limits = self._kit.limits
+        todo = batches_of(good, by_hour=limits.by_hour, most=min(self._kit.pace.batch, limits.items))[::-1]
         while todo:
             following = await self._deliver(todo.pop())
             if following is None:
@@ -169,16 +170,16 @@ class Round:
         try:
             receipt = await self._send(payload)
         except TooLarge as error:
-            self._answered()
+            self._answered(taken=False)
             kit.standing.tally.note("too_large", error.status, _said(error.message), kit.clock.now())
             kit.pace.too_large()
             return await self._smaller(batch, payload, error)
         except Rejected as error:
-            self._answered()
+            self._answered(taken=False)
             kit.standing.tally.note("rejected", error.status, _said(error.message), kit.clock.now())
             if len(batch.items) > 1:
                 return halves(batch)
-            await self._settle([self._dead(batch.items[0], "rejected", error.status, error.message, payload)])
+            await self._settle([self._refused(batch.items[0], "rejected", error.status, error.message, payload)])
             return []
         except Unavailable as error:
             slow = kit.clock.monotonic() - began >= kit.limits.timeout * _NEARLY
@@ -212,17 +213,21 @@ class Round:
             raise Unavailable(f"sending failed: {bug}", status=0) from error
 
     async def _taken(self, batch: Batch, payload: Payload, receipt: Receipt) -> None:
-        kit = self._kit
-        self._answered()
-        kit.pace.succeeded()
-        now = kit.clock.now()
-        kit.standing.tally.note("delivered", receipt.status, None, now)
-        outcomes: list[Outcome] = []
+        """Heed what the destination said of each. An answer that takes nothing is a refusal, however friendly it is."""
         refused = min(max(receipt.refused, 0), MOST_REFUSED)
+        named = receipt.rejected.keys() | receipt.again.keys()
+        left = sum(item.id not in named for item in batch.items)
+        taken = left > refused
+        self._answered(taken=taken)
+        self._kit.pace.succeeded()
+        now = self._kit.clock.now()
+        self._note_receipt(receipt, now, refused=0 if taken else left)
+        outcomes: list[Outcome] = []
         for item in batch.items:
             if item.id in receipt.rejected:
                 own = payload if len(batch.items) == 1 else await self._alone(item, batch.id)
-                outcomes.append(self._dead(item, "rejected", receipt.status, receipt.rejected[item.id], own))
+                end = self._dead if taken else self._refused
+                outcomes.append(end(item, "rejected", receipt.status, receipt.rejected[item.id], own))
             elif item.id in receipt.again:
                 outcomes.append(self._again(item.claim, now, receipt.status, receipt.again[item.id]))
             else:
@@ -230,6 +235,12 @@ class Round:
                 outcomes.append(Delivered(item.claim, now, receipt.status, _said(receipt.note), shortened, refused))
                 refused = 0
         await self._settle(outcomes)
+
+    def _note_receipt(self, receipt: Receipt, now: int, *, refused: int) -> None:
+        """Count an answer. `refused`: how many it kept none of, without saying why of each."""
+        self._kit.standing.tally.note("delivered", receipt.status, None, now)
+        if refused:
+            self._may_die(refused, receipt.status, receipt.note or "it kept nothing")
 
     async def _alone(self, item: Item, batch: str) -> Payload | None:
         """Return what one item of a batch looks like alone, for whoever wants to see why it was rejected."""
@@ -248,7 +259,8 @@ class Round:
         except Stuck:
             less = replace(item, failed=_STUCK)
         if less is None:
-            await self._settle([self._dead(item, "too_large", error.status, error.message, payload)])
+            end = self._dead if error.status is None else self._refused
+            await self._settle([end(item, "too_large", error.status, error.message, payload)])
             return []
         if less.failed is not None:
             await self._bury([less])
@@ -275,9 +287,28 @@ class Round:
         else:
             await self._later(batch.items, error.status, message)
 
-    def _answered(self) -> None:
-        if self._kit.condition.answered():
+    def _answered(self, *, taken: bool) -> None:
+        if self._kit.condition.answered(taken=taken):
             self._kit.standing.well()
+
+    def _refused(self, item: Item, kind: str, status: int | None, error: str, payload: Payload | None) -> Outcome:
+        """Return what becomes of a delivery that was refused: it dies, or steps back where the destination is the reason."""
+        if self._may_die(1, status, error):
+            return self._dead(item, kind, status, error, payload)
+        # Out of its batch, which would come back whole, and with this one first.
+        item.claim.batch = None
+        now = self._kit.clock.now()
+        return Later(item.claim, now, now + int(STEP_BACK * NANOSECONDS), _status(status), _said(error))
+
+    def _may_die(self, count: int, status: int | None, error: str) -> bool:
+        """Note that deliveries were refused; return whether that is about them. Where none was taken for long, it is about the destination."""
+        condition = self._kit.condition
+        if not condition.refused(self._kit.clock.monotonic(), count):
+            return False
+        if condition.refuses_all:
+            many = f"it refused {REFUSED_IN_A_ROW} deliveries in a row, and took none: {error}"
+            self._note_misconfigured(Misconfigured(_said(many), status=status))
+        return True
 
     def _note_misconfigured(self, error: Misconfigured) -> None:
         kit = self._kit

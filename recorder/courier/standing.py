@@ -8,7 +8,7 @@ from domain.deliveries import Counts, Dead, Outcome
 from domain.destinations import Misconfigured, Unavailable
 from domain.events import Event
 from recorder.courier.clock import NANOSECONDS, Clock
-from recorder.courier.condition import Condition
+from recorder.courier.condition import REFUSED_IN_A_ROW, Condition
 from recorder.courier.events import Herald
 from recorder.courier.pace import Pace
 from recorder.courier.status import DestinationStatus, LaneState
@@ -111,6 +111,8 @@ class Standing:
         failures = self._condition.breaker.failures
         if self._condition.disabled:
             return "disabled", f"It said that it is gone for good: {error}"
+        if self._condition.refuses_all:
+            return "misconfigured", f"It refuses whatever it is sent, {REFUSED_IN_A_ROW} deliveries in a row and more: {error}"
         if self._condition.misconfigured_since is not None:
             return "misconfigured", f"It takes nothing until something is changed: {error}"
         if self._condition.breaker.opened_at is not None:

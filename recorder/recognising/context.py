@@ -3,8 +3,8 @@
 import re
 
 # As `recorder.redaction` writes them: a mask that says "phone" announces no telephone number.
-_MASKS = re.compile(r"\[[a-z_]{2,20}(?::[0-9a-f]{12})?\]")
-_LONGEST_MASK = 40
+_MASKS = re.compile(r"\[[a-z][a-z0-9_]{1,31}(?::[0-9a-f]{12})?\]")
+_LONGEST_MASK = 48
 
 
 def in_front(text: str, begin: int, near: int) -> str:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from recorder.profiles import OwnKind
 from recorder.recognising.contacts import addresses, emails
 from recorder.recognising.numbers import ibans, of_runs, with_letters
+from recorder.recognising.own import finders_of
 from recorder.recognising.telephones import finder
 from recorder.recognising.tokens import jwts, keys, named, private_keys
 
@@ -65,8 +67,13 @@ IN_TEXT: tuple[tuple[frozenset[str], Find], ...] = (
 )
 
 
-def finders(kinds: frozenset[str], regions: Iterable[str]) -> tuple[tuple[Find, ...], tuple[Find, ...]]:
-    """Return what finds `kinds`: in all of a text, and in what of it is not base64."""
+def finders(
+    kinds: frozenset[str], regions: Iterable[str], own: Iterable[OwnKind] = ()
+) -> tuple[tuple[Find, ...], tuple[Find, ...]]:
+    """Return what finds `kinds`, those of the operator's `own` among them: in all of a text, and in what of it is not base64."""
     anywhere = tuple(find for found, find in ANYWHERE if found & kinds)
-    in_text = tuple(find for found, find in IN_TEXT if found & kinds)
-    return anywhere, (*in_text, finder(tuple(regions))) if "phone" in kinds else in_text
+    in_text = [find for found, find in IN_TEXT if found & kinds]
+    if "phone" in kinds:
+        in_text.append(finder(tuple(regions)))
+    in_text += [find for kind in own if kind.name in kinds for find in finders_of(kind)]
+    return anywhere, tuple(in_text)

@@ -3,6 +3,7 @@
 from sqlalchemy import Connection
 
 from domain.deliveries import Counts
+from storage.deliveries.rows import CLAIMED
 from storage.deliveries.sql import by_index, found
 from storage.deliveries.totals import Totals, totals
 
@@ -14,6 +15,10 @@ _FIRST = """SELECT owed_at FROM deliveries INDEXED BY ix_deliveries_pending
 _UP_TO = """SELECT COUNT(*) FROM (SELECT 1 FROM deliveries INDEXED BY ix_deliveries_pending
     WHERE destination = ? AND state = ? AND lane = ? AND ended_at IS NULL
     ORDER BY number LIMIT ?) AS counted"""
+# Who probes a destination takes what is at the head.
+_TRIED = """SELECT tried_at FROM deliveries INDEXED BY ix_deliveries_pending
+    WHERE destination = ? AND state = ? AND lane = ? AND ended_at IS NULL
+    ORDER BY number LIMIT 100"""
 _STATES, _LANES, _FROM = (0, 1, 2), (0, 1), (-(2**63), 0)
 
 
@@ -38,6 +43,15 @@ def _oldest(connection: Connection, name: str) -> int | None:
         for row in found(connection, _FIRST, name, state, lane, first)
     ]
     return min(heads, default=None)
+
+
+def tried_since(connection: Connection, name: str, since: int) -> bool:
+    """Return whether some office tries what waits for a destination: one of the first of it was tried after `since`, or is being tried."""
+    by_index(connection)
+    tried = [
+        (state, row[0]) for state in _STATES for lane in _LANES for row in found(connection, _TRIED, name, state, lane)
+    ]
+    return any(state == CLAIMED or (at is not None and at > since) for state, at in tried)
 
 
 def waiting(connection: Connection, name: str, lane: int, most: int) -> int:

@@ -67,6 +67,11 @@ class DeliveryDesk:
         with self._database.reading() as connection:
             return counting.waiting(connection, text(destination), LANES[lane], most)
 
+    def tried_since(self, destination: str, since: int) -> bool:
+        """Return whether some office has tried what waits for a destination after `since` (Unix nanoseconds), or is at it."""
+        with self._database.reading() as connection:
+            return counting.tried_since(connection, text(destination), since)
+
     def discrepancies(self) -> list[str]:
         """Return a sentence for each total that is not what the rows say; none, if all is well. It counts what is pending, so it takes a while."""
         with self._database.reading() as connection:

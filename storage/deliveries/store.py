@@ -36,6 +36,10 @@ class DeliveryStore(DeliveryDesk):
         self._held: set[tuple[str, int]] = set()
         self._local = threading.local()
 
+    def start_over(self) -> None:
+        """Know of no claims any more, as `DeliveryQueue` says. What is still being claimed for those before goes into their set, and is lost with it."""
+        self._held = set()
+
     def claim(  # noqa: PLR0913 - what bounds a claim
         self,
         destination: str,
@@ -63,11 +67,12 @@ class DeliveryStore(DeliveryDesk):
 
     def _take(self, wanted: Wanted, now: int) -> list[Candidate]:
         rows: list[Candidate] = []
+        held = self._held
         try:
             with self._database.writing() as connection:
                 rows = claiming.take(connection, wanted, office=self._office, now=now, longest=self._longest)
                 # Before the commit: what is claimed in the database and not held here is taken for lost by the next beat.
-                self._held.update((wanted.destination, row.number) for row in rows)
+                held.update((wanted.destination, row.number) for row in rows)
         except BaseException:
             self._let_go(wanted.destination, rows)
             raise
@@ -81,6 +86,7 @@ class DeliveryStore(DeliveryDesk):
         """Take the pending delivery of one call or event, as `DeliveryQueue` says."""
         self._begin()
         lane, row = 0, None
+        held = self._held
         try:
             with self._database.writing() as connection:
                 number = numbers_of(connection, [id]).get(id)
@@ -88,7 +94,7 @@ class DeliveryStore(DeliveryDesk):
                 if taken is None:
                     return None
                 lane, row = taken
-                self._held.add((destination, row.number))
+                held.add((destination, row.number))
             with self._database.reading() as connection:
                 return self._loader().load(connection, destination, lane, [row], contents=True)[0]
         except BaseException:

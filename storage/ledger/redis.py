@@ -11,6 +11,7 @@ from typing import Any
 from domain.ledger import Claim, Held, LedgerUnavailable, Refused, Standing, Tally
 from storage.ledger import redis_scripts as scripts
 from storage.ledger.common import STAYS_OUT, closed, forget_at, summed
+from storage.ledger.owner import no_store
 from storage.ledger.redis_client import DEADLINE, Answer, AsyncRedis, WaitingRedis
 
 # Lua's numbers are doubles: beyond this they are not exact. In nano-USD it is nine million dollars.
@@ -38,10 +39,14 @@ class RedisHolding:
         *,
         deadline: float = DEADLINE,
         own_clock: bool = True,
+        store: Callable[[], str | None] = no_store,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Know where it is; nothing is connected yet. Without `own_clock`, leases run by `now` and not by Redis' clock."""
-        self._redis = AsyncRedis(url, deadline=deadline, again=self._release_uncertain, sleep=sleep)
+        """Know where it is; nothing is connected yet. Without `own_clock`, leases run by `now` and not by Redis' clock.
+
+        `store` gives the id of the store that the ledger must belong to, None where that is not known.
+        """
+        self._redis = AsyncRedis(url, deadline=deadline, store=store, again=self._release_uncertain, sleep=sleep)
         self._own_clock = own_clock
         self._uncertain: dict[str, None] = {}
 
@@ -121,13 +126,19 @@ class RedisSettling:
     """The office's side (`SettlingLedger`), for any of its threads."""
 
     def __init__(
-        self, url: str, *, deadline: float = DEADLINE, own_clock: bool = True, young_seconds: float = YOUNG_SECONDS
+        self,
+        url: str,
+        *,
+        deadline: float = DEADLINE,
+        own_clock: bool = True,
+        young_seconds: float = YOUNG_SECONDS,
+        store: Callable[[], str | None] = no_store,
     ) -> None:
-        """Know where it is; nothing is connected yet. Without `own_clock`, leases run by `now` and not by Redis' clock."""
-        self._redis = WaitingRedis(url, deadline=deadline)
+        """Know where it is; nothing is connected yet. Without `own_clock`, leases run by `now` and not by Redis' clock. `store`: as in `RedisHolding`."""
+        self._redis = WaitingRedis(url, deadline=deadline, store=store)
         self._young_ms = int(young_seconds * 1000)
         # Making the ledger anew is one long step.
-        self._patient = WaitingRedis(url, deadline=deadline * 100)
+        self._patient = WaitingRedis(url, deadline=deadline * 100, store=store)
         self._own_clock = own_clock
 
     def settle(self, settlements: Mapping[str, Sequence[int]], *, now: float) -> Sequence[str]:

@@ -16,8 +16,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
-from domain.ledger import LedgerLost, LedgerUnavailable
-from storage.ledger.redis_scripts import EPOCH, Script
+from domain.ledger import LedgerForeign, LedgerLost, LedgerUnavailable
+from storage.ledger.hearing_time import HearingTime
+from storage.ledger.owner import foreign_message, no_store
+from storage.ledger.redis_scripts import EPOCH, OF, UNOWNED, Script
 
 log = logging.getLogger("faregate.ledger")
 
@@ -25,7 +27,7 @@ DEADLINE = 0.05
 # Redis does one thing after the other; more connections than keep it busy only cost handshakes, just when many calls come at once.
 CONNECTIONS = 16
 FIRST_PROBE, LAST_PROBE = 0.05, 2.0
-LOST = -1
+LOST, FOREIGN = -1, -4
 _TROUBLE = (RedisError, OSError, asyncio.TimeoutError)
 Answer = list[Any]
 
@@ -41,20 +43,24 @@ class AsyncRedis:
         url: str,
         *,
         deadline: float = DEADLINE,
+        store: Callable[[], str | None] = no_store,
         again: Callable[[], Awaitable[None]] | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Know where it is; nothing is connected yet. `deadline`, in seconds, is for connecting and for each answer."""
+        """Know where it is; nothing is connected yet. `deadline`, in seconds of a loop that listens, is for each answer, connecting included."""
+        # Its own deadlines take a loop that is busy for a Redis that is away.
         pool = redis_asyncio.BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS + 1,  # one for the probe
-            timeout=deadline,
-            socket_timeout=deadline,
-            socket_connect_timeout=deadline,
+            timeout=None,
+            socket_timeout=None,
+            socket_connect_timeout=None,
             retry=AsyncRetry(NoBackoff(), 0),
             protocol=2,
         )
         self._client = redis_asyncio.Redis.from_pool(pool)
+        self._deadline = deadline
+        self._store = store
         self._again = again
         self._sleep = sleep
         self._probing: asyncio.Task[None] | None = None
@@ -96,10 +102,13 @@ class AsyncRedis:
         await self._client.connection_pool.disconnect()
 
     async def _evaluated(self, script: Script, values: Sequence[str | int]) -> Any:
+        keys = _keys(self._store())
         try:
-            return await self._client.evalsha(script.sha, 1, EPOCH, *values)
+            async with HearingTime(self._deadline):
+                return await self._client.evalsha(script.sha, len(keys), *keys, *values)
         except NoScriptError:
-            return await self._client.eval(script.text, 1, EPOCH, *values)
+            async with HearingTime(self._deadline):
+                return await self._client.eval(script.text, len(keys), *keys, *values)
 
     def _trip(self, error: BaseException) -> None:
         if self._probing is None:
@@ -113,10 +122,11 @@ class AsyncRedis:
             await self._sleep(pause)
             pause = min(pause * 2, LAST_PROBE)
             try:
-                await cast("Awaitable[Any]", self._client.ping())
+                async with HearingTime(self._deadline):
+                    await cast("Awaitable[Any]", self._client.ping())
                 if self._again is not None:
                     await self._again()
-            except LedgerLost:
+            except (LedgerLost, LedgerForeign):
                 break
             except (*_TROUBLE, LedgerUnavailable):
                 continue
@@ -128,8 +138,9 @@ class AsyncRedis:
 class WaitingRedis:
     """Runs scripts from threads."""
 
-    def __init__(self, url: str, *, deadline: float = DEADLINE) -> None:
+    def __init__(self, url: str, *, deadline: float = DEADLINE, store: Callable[[], str | None] = no_store) -> None:
         """Know where it is; nothing is connected yet."""
+        self._store = store
         self._client = redis.Redis.from_url(
             url,
             socket_timeout=deadline,
@@ -145,6 +156,19 @@ class WaitingRedis:
         except _TROUBLE as error:
             raise LedgerUnavailable(f"the ledger's Redis does not answer: {type(error).__name__}") from error
         return checked(answer)
+
+    def owner(self) -> str | None:
+        """Return the id of the store that the ledger belongs to; None where it belongs to none, or is lost.
+
+        Raises:
+            LedgerUnavailable: Redis did not answer in time.
+        """
+        try:
+            whose = cast("bytes | None", self._client.get(EPOCH))
+        except _TROUBLE as error:
+            raise LedgerUnavailable(f"the ledger's Redis does not answer: {type(error).__name__}") from error
+        text = None if whose is None else whose.decode(errors="replace")
+        return None if text == UNOWNED else text
 
     def keys(self, pattern: str) -> list[bytes]:
         """Return the keys that match.
@@ -163,15 +187,22 @@ class WaitingRedis:
         self._client.connection_pool.disconnect()
 
     def _evaluated(self, script: Script, values: Sequence[str | int]) -> Any:
+        keys = _keys(self._store())
         try:
-            return self._client.evalsha(script.sha, 1, EPOCH, *values)
+            return self._client.evalsha(script.sha, len(keys), *keys, *values)
         except NoScriptError:
-            return self._client.eval(script.text, 1, EPOCH, *values)
+            return self._client.eval(script.text, len(keys), *keys, *values)
+
+
+def _keys(store: str | None) -> tuple[str, ...]:
+    return (EPOCH,) if store is None else (EPOCH, OF + store)
 
 
 def checked(answer: Any) -> Answer:
-    """Return what a script answered, unless that is that the ledger is lost."""
+    """Return what a script answered, unless that is that the ledger is lost, or another store's."""
     found: Answer = answer
     if found[0] == LOST:
         raise LedgerLost("the ledger's Redis has lost what it knew; an office has to make the ledger anew")
+    if found[0] == FOREIGN:
+        raise LedgerForeign(foreign_message(found[1].decode(errors="replace")))
     return found

@@ -2,7 +2,8 @@
 
 Keys, all under one hash tag, so that a cluster keeps them together and a script may use them all:
 
-    {faregate}:epoch       is there while the ledger is whole; without it, every script answers `lost`
+    {faregate}:epoch       is there while the ledger is whole, and says which store it belongs to; without it, every script answers `lost`
+    {faregate}:of:STORE    is no key: what a script is given to say for which store it is run. A ledger of another one answers `foreign`
     {faregate}:leases      sorted set of open holds, by when their lease ends (milliseconds)
     {faregate}:c:COUNTER   hash: s, c and h followed by the number of a part are what is settled, charged and held in it; r is `rolling`
     {faregate}:h:HOLD      hash: st is o (open), r (open, made anew), c (charged) or g (gone), t the claims as JSON, f when it may be forgotten, a1, a2, … the amounts now
@@ -14,6 +15,9 @@ Counters count exactly, as 64-bit integers. Lua compares them as doubles, which 
 from hashlib import sha1
 
 TAG = "{faregate}:"
+OF = f"{TAG}of:"
+# What the mark of a ledger is that belongs to no store yet: it is that of the first one that comes.
+UNOWNED = "1"
 EPOCH, LEASES = f"{TAG}epoch", f"{TAG}leases"
 
 _PRELUDE = """
@@ -104,7 +108,13 @@ local function open(name, state, claims, claims_text, forget, until_)
   redis.call('HSET', hold_key(name), unpack(fields))
   redis.call('ZADD', leases, text(until_), name)
 end
-if lost() and not rebuilding then return {-1} end
+local whose = redis.call('GET', epoch)
+local mine = KEYS[2] and string.sub(KEYS[2], #tag + 4)
+if not whose and not rebuilding then return {-1} end
+if whose and mine and whose ~= mine then
+  if whose ~= '1' then return {-4, whose} end
+  redis.call('SET', epoch, mine)
+end
 """
 
 
@@ -287,7 +297,7 @@ for _, claim in ipairs(cjson.decode(ARGV[2])) do change(claim, 's', claim[2]) en
 local until_ = clock(ARGV[1]) + tonumber(ARGV[3])
 for i = 5, #ARGV, 3 do open(ARGV[i], 'r', cjson.decode(ARGV[i + 1]), ARGV[i + 1], ARGV[i + 2], until_) end
 if tonumber(ARGV[4]) > 0 then redis.call('SET', young, '1', 'PX', ARGV[4]) end
-redis.call('SET', epoch, '1')
+redis.call('SET', epoch, mine or '1')
 return {1}
 """,
     rebuilds=True,

@@ -33,12 +33,20 @@ drop = true
 name = "everything"
 send_to = ["archive"]
 """
+ROUTES = """
+[[routes]]
+name = "away"
+when = 'tags.team == "search"'
+try = ["openai"]
+"""
 
 
 @pytest.fixture
 def ruled(begin, tmp_path):
     (tmp_path / "faregate.toml").write_text(SETTINGS)
     (tmp_path / "others.toml").write_text(OTHERS)
+    (tmp_path / "routes.toml").write_text(ROUTES)
+    (tmp_path / "none.toml").write_text("rules = []\nroutes = []\n")
     up = begin("--config", str(tmp_path / "faregate.toml"))
     up.event("ready")
     up.event("dashboard")
@@ -66,6 +74,16 @@ def test_rules_decide_about_recorded_calls_and_others_can_be_tried_on_them(ruled
     assert (found["calls"], [one["matched"] for one in found["rules"]]) == (2, [2, 2])
     [archive] = found["destinations"]
     assert (archive["calls_before"], archive["calls_after"], archive["lost"]) == (2, 0, 2)
+    assert "others.toml has no [[routes]]: those in force stay" in tried.stderr
+    alone = ruled.run("rules", "test", str(ruled.folder / "routes.toml"), "--where", 'session == "ruled"', "--json")
+    assert "routes.toml has no [[rules]]: those in force stay" in alone.stderr
+    found = json.loads(alone.stdout)
+    [archive] = found["destinations"]
+    assert [archive[name] for name in ("calls_before", "calls_after", "gained", "lost", "changed")] == [2, 2, 0, 0, 0]
+    assert found["routes"]["routes"] == [{"route": "away", "matched": 2}]
+    bare = ruled.run("rules", "test", str(ruled.folder / "none.toml"), "--where", 'session == "ruled"', "--json")
+    assert bare.stderr == ""
+    assert [one["rule"] for one in json.loads(bare.stdout)["rules"]] == ["everything"]
     explained = ruled.run("rules", "test", "--explain", calls[0]["id"])
     assert "✓ sessions of ours: matches" in explained.stdout
     assert '→ archive (content full, team.name = "search")' in explained.stdout

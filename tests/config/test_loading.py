@@ -317,3 +317,54 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SettingsError, match=r"nowhere\.toml: it cannot be read: No such file"):
         load_settings(tmp_path / "nowhere.toml", {}, {})
+
+
+HOOK = '[destinations.hook]\ntype = "webhook"\nurl = "https://x.example"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f'{HOOK}secret = "${{NOPE}}"', "faregate.toml:4: destinations.hook.secret"),
+        (f'{HOOK}secret = ["${{NOPE}}"]', "faregate.toml:4: destinations.hook.secret.0"),
+        ('[destinations.s]\ntype = "slack"\nurl = "${NOPE}"', "faregate.toml:3: destinations.s.url"),
+        ('[keys.ci]\nsecret = "${NOPE}"', "faregate.toml:2: keys.ci.secret"),
+        ('[server]\nport = "${NOPE}"', "faregate.toml:2: server.port"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_all_that_is_said_of_a_setting(tmp_path, text, place):
+    assert problems(tmp_path, text) == [f"{place}: the environment variable NOPE is not set"]
+
+
+def test_what_is_wrong_beside_a_variable_that_is_not_set_is_said_too(tmp_path):
+    found = problems(tmp_path, f'{HOOK}secret = "${{NOPE}}"\nformat = "xml"')
+    assert [line.partition(": ")[2].partition(": ")[0] for line in found] == ["destinations.hook.secret", "destinations.hook.format"]
+
+
+SIGNING = "whsec_" + "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ('[destinations.s]\ntype = "slack"\nurl = "https://hooks.slack.com/services/x"', "s.url"),
+        ('[destinations.s]\ntype = "sentry"\ndsn = "https://abc@o1.ingest.sentry.io/2"', "s.dsn"),
+        ('[destinations.s]\ntype = "apprise"\nurl = "discord://a/b"', "s.url"),
+        (f'{HOOK}secret = "{SIGNING}"', "hook.secret"),
+        (f'{HOOK}secret = ["${{A}}", "{SIGNING}"]', "hook.secret.1"),
+        (f'{HOOK}secret = "${{A}}"\nheaders = {{ authorization = "Bearer x" }}', "hook.headers.authorization"),
+        ('[destinations.lf]\ntype = "langfuse"\npublic_key = "pk-lf-x"\nsecret_key = "sk-lf-x"', "lf.secret_key"),
+    ],
+)
+def test_each_secret_of_a_destination_that_is_written_out_is_warned_of(tmp_path, text, secret):
+    (warning,) = load(tmp_path, text, {"A": SIGNING}).warnings
+    assert f"destinations.{secret}: a secret is written out" in warning
+    assert warning.startswith("faregate.toml:")
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "0.0.0.0", "[fe80::1]", "2852039166", "0xa9.0xfe.0xa9.0xfe", "255.255.255.255"])
+def test_a_destination_is_not_at_an_address_that_is_never_allowed(tmp_path, address):
+    text = f'[destinations.hook]\ntype = "otlp"\nallow_private = true\nurl = "https://{address}/v1"'
+    (line,) = problems(tmp_path, text)
+    assert line.startswith("faregate.toml:4: destinations.hook.url: no destination may be at such an address")
+    assert "write the address" in line

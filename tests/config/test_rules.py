@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from config.errors import SettingsError
 from config.loading import load_settings
-from config.rule_files import destinations_in, read_rule_file
+from config.rule_files import destinations_in, kinds_in, read_rule_file
 from config.rules import RuleSettings, rule_values, rules_of_documents, wrong_rules
 from routing.rules import RuleValue, WrongRules
 
@@ -80,7 +80,6 @@ def test_a_rule_without_a_name_is_called_by_its_number_and_one_name_is_a_list_of
         ("sample", 0.0009),
         ("sample_by", "user"),
         ("content", "some"),
-        ("redact", ["secret s"]),
         ("set", {"a b": "1"}),
         ("set", {"": "1"}),
         ("set", {"x" * 129: "1"}),
@@ -98,8 +97,28 @@ def test_what_a_setting_cannot_be_is_refused(field, value):
 
 
 def test_an_unknown_kind_of_data_names_the_nearest():
-    with pytest.raises(ValidationError, match="did you mean 'national_id'"):
-        RuleSettings(send_to=("a",), redact=("national_ids",))
+    with pytest.raises(WrongRules, match="did you mean 'national_id'"):
+        rules_of_documents([{"send_to": "a", "redact": ["national_ids"]}])
+    told = list(wrong_rules([RuleSettings(send_to=("hook",), redact=("project",))], TAKES, ["projects"]))
+    assert told == ["rules.0.redact: in the rule 'rule 1': there is no kind or profile 'project'; did you mean 'projects'?"]
+
+
+def test_kinds_that_the_settings_define_may_be_redacted_as_all_others():
+    rules = [RuleSettings(send_to=("hook",), redact=("projects", "card"))]
+    assert list(wrong_rules(rules, TAKES, ["projects"])) == []
+    document = [{"send_to": "hook", "redact": "projects"}]
+    assert rules_of_documents(document, ["projects"])[0].redact == ("projects",)
+    assert rules_of_documents(document, None)[0].redact == ("projects",)
+
+
+def test_a_file_of_rules_may_redact_kinds_of_its_own_and_of_the_settings(tmp_path):
+    path = tmp_path / "rules.toml"
+    path.write_text("[redaction.own.here]\nwords = ['Acme']\n[[rules]]\nsend_to = 'hook'\nredact = ['here', 'there']\n")
+    assert read_rule_file(path, TAKES, ["there"]).problems == []
+    assert read_rule_file(path, TAKES).problems == []
+    assert "no kind or profile 'there'" in str(read_rule_file(path, TAKES, []).problems[0])
+    assert set(kinds_in(path)) == {"here"}
+    assert set(kinds_in(None)) == set(kinds_in(tmp_path / "nothing.toml")) == set()
 
 
 def test_faults_have_their_place_in_the_settings():

@@ -8,7 +8,7 @@
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -81,6 +81,8 @@ async def assert_complies(
     valid: Valid | None = None,
     page: Path | None = None,
     unsealed: Callable[[bytes], bytes] = bytes,
+    hears_retry_after: bool = True,
+    says_busy: Collection[int] = (429,),
 ) -> None:
     """Check everything that a destination promises.
 
@@ -90,7 +92,9 @@ async def assert_complies(
         outcomes: where its view of a status differs from `OUTCOMES`; None means taken.
         valid: raises unless a payload is one that the platform could read; by default payloads must be JSON or OTLP protobuf.
         page: its page of docs, `docs/destinations/<type>.md` by default.
-        unsealed: takes a credential out of a body that came, where a platform wants it there.
+        unsealed: takes a credential out of a body that came, where a platform wants it there, or unpacks it.
+        hears_retry_after: whether it is told how long a platform wants to be left alone; not through somebody's library.
+        says_busy: the statuses by which the platform says that it has too much to do.
 
     """
     valid = valid or is_readable
@@ -105,7 +109,15 @@ async def assert_complies(
             assert_encodes_events(destination, config)
         if sink is not None:
             assert not sink.got, "build and encode must do no I/O"
-            await assert_sorts_outcomes(destination, config, sink, {**OUTCOMES, **(outcomes or {})}, unsealed)
+            await assert_sorts_outcomes(
+                destination,
+                config,
+                sink,
+                {**OUTCOMES, **(outcomes or {})},
+                unsealed,
+                wait=7 if hears_retry_after else None,
+                says_busy=says_busy,
+            )
             await assert_bears_any_answer(destination, config, sink)
 
 
@@ -189,6 +201,9 @@ async def assert_sorts_outcomes(
     sink: Sink,
     outcomes: Mapping[int, Failure],
     unsealed: Callable[[bytes], bytes],
+    *,
+    wait: float | None,
+    says_busy: Collection[int],
 ) -> None:
     """Each status is what it should be, is asked for once, and is told without credentials and prompts."""
     payload = destination.encode([parcel()], BATCH)
@@ -201,13 +216,16 @@ async def assert_sorts_outcomes(
     for status, failure in outcomes.items():
         if status == 200:
             continue
-        await _assert_one(destination, config, sink, payload, status, failure)
+        found = await _assert_one(destination, config, sink, payload, status, failure)
+        if isinstance(found, Unavailable):
+            assert found.retry_after == wait
+            assert found.throttled is (status in says_busy)
     await _assert_unavailable_without_an_answer(destination, sink, payload)
 
 
 async def _assert_one(  # noqa: PLR0917 - what a row is about
     destination: Destination, config: DestinationConfig, sink: Sink, payload: Payload, status: int, failure: Failure
-) -> None:
+) -> DeliveryFailed | None:
     before = len(sink.got)
     headers = {"location": f"{sink.url}/elsewhere"} if 300 <= status < 400 else {"retry-after": "7"}
     sink.script(Reply(status, b'{"error": "no"}', headers=headers))
@@ -218,11 +236,9 @@ async def _assert_one(  # noqa: PLR0917 - what a row is about
         assert found.status == status
         assert str(status) in found.message
         assert_says_nothing_secret(found.message, config)
-    if isinstance(found, Unavailable):
-        assert found.retry_after == 7
-        assert found.throttled is (status == 429)
     if isinstance(found, Misconfigured):
         assert found.gone is (status == 410)
+    return found
 
 
 async def _assert_unavailable_without_an_answer(destination: Destination, sink: Sink, payload: Payload) -> None:

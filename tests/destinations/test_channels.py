@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
+from destinations import apprise as apprise_destination
 from destinations.apprise import AppriseConfig
 from destinations.client import client_for
 from destinations.pagerduty import PagerDutyConfig
@@ -174,11 +175,12 @@ def apprise():
         import apprise  # noqa: PLC0415 - where its warnings are caught
 
         apprise.Apprise().add("json://localhost")
+        return apprise
 
 
 async def test_apprise_tells_a_real_service(apprise):
     with Sink(Reply(200, b"{}")) as sink:
-        config = AppriseConfig(url=sink.url.replace("http://", "json://") + "/hook")
+        config = AppriseConfig(url=sink.url.replace("http://", "json://") + "/hook", allow_private=True)
         destination = config.build("mine", None)
         await destination.send(destination.encode_event(EVENT))
         said = json.loads(sink.last.body)
@@ -191,7 +193,7 @@ async def test_apprise_tells_a_real_service(apprise):
 
 async def test_apprise_ends_in_time(apprise):
     with Sink() as sink:
-        destination = AppriseConfig(url="json://127.0.0.1", timeout=0).build("mine", None)
+        destination = AppriseConfig(url="json://127.0.0.1", timeout=0, allow_private=True).build("mine", None)
         with pytest.raises(Unavailable, match="in time"):
             await destination.send(destination.encode_event(EVENT))
     assert not sink.got
@@ -200,7 +202,7 @@ async def test_apprise_ends_in_time(apprise):
 async def test_whatever_happens_inside_of_apprise_it_is_tried_again_later(apprise, monkeypatch):
     package = sys.modules["apprise"]
     monkeypatch.setattr(package.Apprise, "notify", lambda *_, **__: 1 / 0)
-    destination = AppriseConfig(url="json://127.0.0.1").build("mine", None)
+    destination = AppriseConfig(url="json://127.0.0.1", allow_private=True).build("mine", None)
     with pytest.raises(Unavailable, match="ZeroDivisionError"):
         await destination.send(destination.encode_event(EVENT))
 
@@ -210,6 +212,42 @@ async def test_apprise_says_that_a_url_is_wrong_without_repeating_it(apprise):
     with pytest.raises(Misconfigured) as caught:
         await destination.send(destination.encode_event(EVENT))
     assert "token" not in caught.value.message
+
+
+@pytest.mark.parametrize("url", ["json://127.0.0.1:{port}", "json://localhost:{port}", "mailto://u:p@x.test?smtp=127.0.0.1&from=a@b.test"])
+async def test_apprise_is_not_at_a_private_address_unless_that_is_allowed(apprise, url):
+    with Sink(Reply(200, b"{}")) as sink:
+        destination = AppriseConfig(url=url.format(port=sink.url.rpartition(":")[2])).build("mine", None)
+        with pytest.raises(Misconfigured, match="allow_private = true"):
+            await destination.send(destination.encode_event(EVENT))
+        assert not sink.got
+
+
+@pytest.mark.parametrize("url", ["json://169.254.169.254", "xml://[fe80::1]/x", "form://0.0.0.0:80", "json://[::ffff:169.254.169.254]"])
+def test_apprise_is_never_at_a_forbidden_address(url):
+    with pytest.raises(ValidationError, match="no destination may be at such an address"):
+        AppriseConfig(url=url, allow_private=True)
+
+
+@pytest.mark.parametrize("url", ["json://2852039166", "json://0xa9fea9fe", "ntfy://2852039166/topic"])
+async def test_an_address_in_other_figures_is_none_the_less_forbidden_to_apprise(apprise, url):
+    destination = AppriseConfig(url=url, allow_private=True).build("mine", None)
+    with pytest.raises(Misconfigured, match="no destination may be at such an address"):
+        await destination.send(destination.encode_event(EVENT))
+
+
+async def test_a_token_in_the_place_of_a_host_is_no_address(apprise):
+    """The id of a bot that would be 169.254.169.254 as a number."""
+    telegram = apprise.Apprise.instantiate("tgram://2852039166:" + "A" * 35 + "/123")
+    assert apprise_destination._check(telegram, allow_private=False) is None
+
+
+async def test_apprise_follows_no_redirect(apprise):
+    with Sink(Reply(200, b"{}")) as inside, Sink(Reply(307, headers={"location": inside.url})) as sink:
+        destination = AppriseConfig(url=sink.url.replace("http://", "json://") + "?redirect=yes", allow_private=True).build("mine", None)
+        with pytest.raises(Unavailable):
+            await destination.send(destination.encode_event(EVENT))
+        assert (len(sink.got), len(inside.got)) == (1, 0)
 
 
 @pytest.mark.parametrize(

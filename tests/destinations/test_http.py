@@ -7,7 +7,7 @@ import pytest
 
 from destinations.answers import LONGEST_EXCERPT, excerpt_of, retry_after_of
 from destinations.client import make_client
-from destinations.http import post, verdict_on
+from destinations.http import gzipped, post, verdict_on
 from domain.destinations import DeliveryFailed, Misconfigured, Rejected, TooLarge, Unavailable
 from tests.destinations.sink import Reply, Sink
 
@@ -81,7 +81,7 @@ async def test_the_body_is_sent_as_it_is_or_within_gzip():
         await sent(sink, Reply(), body=b"hello" * 100)
         assert sink.last.raw == b"hello" * 100
         assert "content-encoding" not in sink.last.headers
-        await sent(sink, Reply(), body=b"hello" * 100, gzip=True)
+        await sent(sink, Reply(), body=b"hello" * 100, pack=gzipped)
         assert gzip.decompress(sink.last.raw) == b"hello" * 100
         assert sink.last.headers["content-encoding"] == "gzip"
         assert sink.last.headers["content-type"] == "application/json"

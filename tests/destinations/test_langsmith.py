@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import email.parser
 import email.policy
 import json
@@ -6,16 +7,21 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 import pytest
+import zstandard
 from langsmith.schemas import InputCostDetails, InputTokenDetails, OutputCostDetails, OutputTokenDetails, UsageMetadata
 from pydantic import ValidationError
 
 from destinations.client import client_for
-from destinations.langsmith import LangSmithConfig, run_of, usage_metadata
+from destinations import langsmith_info
+from destinations.langsmith import ASK_AGAIN, LangSmith, LangSmithConfig
+from destinations.langsmith_runs import run_of, usage_metadata
 from domain.calls import Usage
 from domain.destinations import Misconfigured, Rejected, TooLarge, Unavailable
 from domain.spans import usd
@@ -23,6 +29,7 @@ from tests.destinations.compliance import assert_complies
 from tests.destinations.fixture import (
     BATCH,
     CALL_ID,
+    QUESTION,
     bare_variant,
     error_variant,
     fixture_content,
@@ -61,10 +68,21 @@ def parts_of(body, content_type):
     found = {}
     for part in message.iter_parts():
         data = part.get_payload(decode=True)
-        assert part.get_content_type() == "application/json"
+        name = part.get_param("name", header="content-disposition")
         assert int(part["content-length"]) == len(data)
-        found[part.get_param("name", header="content-disposition")] = json.loads(data)
+        if name.startswith("attachment."):
+            assert len(name.split(".")) == 3, "LangSmith's own client leaves out an attachment with a dot in its name"
+            found[name] = (part.get_content_type(), data)
+        else:
+            assert part.get_content_type() == "application/json"
+            found[name] = json.loads(data)
     return found
+
+
+def files_of(payload):
+    """Return the attachments by run and name."""
+    parts = parts_of(payload.body, payload.content_type)
+    return {tuple(name.split(".")[1:]): file for name, file in parts.items() if name.startswith("attachment.")}
 
 
 def runs_of(payload):
@@ -75,6 +93,9 @@ def runs_of(payload):
     runs = {}
     for name, value in parts_of(payload.body, payload.content_type).items():
         verb, id_, *field = name.split(".")
+        if verb == "attachment":
+            assert id_ in runs
+            continue
         assert verb == "post"
         if field:
             assert field[0] in PARTS
@@ -129,12 +150,16 @@ def is_taken(payload):
 class Simulator:
     """A LangSmith server: takes a request whole or not at all, and says 409 of what it has."""
 
-    def __init__(self, *, multipart=True, poison=frozenset()):
+    def __init__(self, *, multipart=True, poison=frozenset(), info=None):
         self.runs = {}
+        self.files = {}
+        self._info = info
         self._multipart = multipart
         self._poison = poison
 
     def __call__(self, got):
+        if got.path == "/info":
+            return Reply(404) if self._info is None else Reply(200, json.dumps(self._info).encode())
         if got.headers.get("x-api-key") != KEY:
             return Reply(403, b'{"error":"Forbidden"}')
         if got.path == "/runs/multipart" and not self._multipart:
@@ -142,6 +167,7 @@ class Simulator:
         assert got.path == ("/runs/multipart" if got.headers["content-type"].startswith("multipart/") else "/runs/batch")
         if len(got.body) > MOST_BYTES:
             return Reply(413)
+        got = replace(got, body=self._unpacked(got))
         found = runs_of(_Payload(got.body, got.headers["content-type"]))
         if any(run["id"] in self._poison for run in found):
             return Reply(422, b'{"detail":"dotted_order must contain a single part for root runs"}')
@@ -150,7 +176,20 @@ class Simulator:
         if any(run["id"] in self.runs for run in found):
             return Reply(409, b'{"error":"payloads already received"}')
         self.runs |= {run["id"]: run for run in found}
+        if got.path == "/runs/multipart":
+            self.files |= files_of(_Payload(got.body, got.headers["content-type"]))
         return Reply(202, b'{"message":"Runs batch ingested"}')
+
+
+    def _unpacked(self, got):
+        if got.headers.get("content-encoding") != "zstd":
+            return got.body
+        assert (self._info or {})["instance_flags"]["zstd_compression_enabled"], "not every server understands zstd"
+        body = zstandard.ZstdDecompressor().stream_reader(got.body).read()
+        # Their own client counts only what the parts hold.
+        assert 0 < int(got.headers["x-pre-compressed-size"]) <= len(body)
+        assert got.headers["x-post-compressed-size"] == str(len(got.body))
+        return body
 
 
 class _Payload:
@@ -176,13 +215,13 @@ async def test_complies_where_there_is_no_multipart():
         told = config(sink.url)
         async with client_for(told) as client:
             destination = told.build("mine", client)
-            sink.script(Reply(404))
+            sink.script(Reply(404), Reply(404))
             with pytest.raises(Unavailable):
                 await destination.send(destination.encode([parcel()], BATCH))
             payload = destination.encode(many(2), BATCH)
             is_taken(payload)
             assert (await destination.send(payload)).status == 202
-            assert [got.path for got in sink.got] == ["/runs/multipart", "/runs/batch"]
+            assert [got.path for got in sink.got] == ["/info", "/runs/multipart", "/runs/batch"]
             sink.script(Reply(404))
             with pytest.raises(Misconfigured):
                 await destination.send(payload)
@@ -235,7 +274,7 @@ async def test_keys_of_an_organisation_say_their_workspace():
     with Sink(Reply(202)) as sink:
         await sent(sink, [parcel()], workspace=workspace)
         await sent(sink, [parcel()])
-    assert [got.headers.get("x-tenant-id") for got in sink.got] == [workspace, None]
+    assert [got.headers.get("x-tenant-id") for got in sink.got if got.method == "POST"] == [workspace, None]
 
 
 async def test_asked_too_often_it_waits_as_their_own_client_does():
@@ -243,33 +282,204 @@ async def test_asked_too_often_it_waits_as_their_own_client_does():
         with pytest.raises(Unavailable) as caught:
             await sent(sink, [parcel()])
         assert (caught.value.throttled, caught.value.retry_after) == (True, 30.0)
-        sink.script(Reply(429, headers={"retry-after": "90"}))
+        sink.answering = Reply(429, headers={"retry-after": "90"})
         with pytest.raises(Unavailable) as caught:
             await sent(sink, [parcel()])
         assert caught.value.retry_after == 90
 
 
+# What a server says of itself
+
+
+def info_of(*, flags=None, **limits):
+    return {"version": "0.10.1", "batch_ingest_config": limits, "instance_flags": flags or {}}
+
+
+async def learned(info, *batches, **settings):
+    """Send to a server that says this of itself; return the server, its sink's requests, and the limits in the end."""
+    server = Simulator(info=info)
+    with Sink(server) as sink:
+        told = config(sink.url, **settings)
+        async with client_for(told) as client:
+            destination = told.build("mine", client)
+            for parcels in batches:
+                with suppress(TooLarge):
+                    await destination.send(destination.encode(parcels, BATCH))
+            return server, sink.got, destination.limits
+
+
+async def test_a_server_that_takes_less_at_once_is_not_sent_more():
+    server, got, limits = await learned(info_of(size_limit=2, size_limit_bytes=5_000_000), many(3), many(2), many(1))
+    assert (limits.items, limits.body_bytes) == (2, 5_000_000)
+    assert [one.path for one in got] == ["/info", "/runs/multipart", "/runs/multipart"], "it is asked of itself once"
+    assert len(server.runs) == 2
+    large = replace(fixture_content(), input={"messages": [{"role": "user", "content": "x" * 70_000}]})
+    _, got, _ = await learned(info_of(size_limit_bytes=65_536), [parcel(fixture_span(), large)])
+    assert [one.path for one in got] == ["/info"]
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        None,
+        {},
+        [],
+        "soon",
+        {"batch_ingest_config": None, "instance_flags": []},
+        info_of(size_limit=0, size_limit_bytes=-1),
+        info_of(size_limit=True, size_limit_bytes="20971520"),
+        info_of(size_limit=None, size_limit_bytes=1),
+        info_of(size_limit=2**70, size_limit_bytes=2**70, use_multipart_endpoint="no"),
+        {"x": "y" * 100_000},
+    ],
+)
+async def test_what_a_server_cannot_mean_changes_nothing(info):
+    server, _, limits = await learned(info, many(3))
+    assert limits == config().limits()
+    assert len(server.runs) == 3
+
+
+async def test_the_settings_can_only_be_narrowed():
+    _, _, limits = await learned(info_of(size_limit=1_000, size_limit_bytes=2**30), many(1), batch_items=7, batch_mb=1)
+    assert (limits.items, limits.body_bytes) == (7, 2**20)
+
+
+@pytest.mark.parametrize("reply", [Reply(500), Reply(307, headers={"location": "/elsewhere"}), Reply(200, b"<html>"), Reply(reset=True)])
+async def test_runs_are_sent_where_a_server_says_nothing_of_itself(reply):
+    with Sink(Reply(202)) as sink:
+        sink.script(reply)
+        [receipt] = await sent(sink, many(2))
+    assert (receipt.status, [got.path for got in sink.got]) == (202, ["/info", "/runs/multipart"])
+
+
+async def test_runs_do_not_wait_for_what_a_server_says_of_itself(monkeypatch):
+    monkeypatch.setattr(langsmith_info, "PATIENCE", 0.05)
+    never = threading.Event()
+    with Sink(Reply(202)) as sink:
+        sink.script(Reply(200, b"{}", after=never))
+        [receipt] = await sent(sink, many(1))
+        never.set()
+    assert receipt.status == 202
+
+
+async def test_a_server_is_asked_again_after_a_while():
+    clock = [0.0]
+    server = Simulator(info=info_of(size_limit=1))
+    with Sink(server) as sink:
+        told = config(sink.url)
+        async with client_for(told) as client:
+            destination = LangSmith(client, sink.url, {"x-api-key": KEY}, project="mine", limits=told.limits(), now=lambda: clock[0])
+            await destination.send(destination.encode(many(1), BATCH))
+            assert destination.limits.items == 1
+            server._info = info_of(size_limit=50)
+            clock[0] = ASK_AGAIN - 1
+            with pytest.raises(TooLarge):
+                await destination.send(destination.encode(many(2), BATCH))
+            clock[0] = ASK_AGAIN
+            await destination.send(destination.encode(many(3)[1:], BATCH))
+            assert destination.limits.items == 50
+
+
+async def test_a_server_that_says_it_knows_no_multipart_is_sent_batches():
+    server = Simulator(info=info_of(use_multipart_endpoint=False), multipart=False)
+    with Sink(server) as sink:
+        told = config(sink.url)
+        async with client_for(told) as client:
+            destination = told.build("mine", client)
+            with pytest.raises(Unavailable):  # what was written before it was asked
+                await destination.send(destination.encode(many(1), BATCH))
+            payload = destination.encode(many(2), BATCH)
+            assert payload.content_type == "application/json"
+            await destination.send(payload)
+    assert len(server.runs) == 2
+
+
+async def test_what_a_server_unpacks_is_packed():
+    server, got, _ = await learned(info_of(flags={"zstd_compression_enabled": True}), many(3))
+    assert len(server.runs) == 3
+    assert got[-1].headers["content-encoding"] == "zstd"
+    assert len(got[-1].raw) < len(destination_of().encode(many(3), BATCH).body) / 2
+
+
+async def test_a_packed_request_that_fails_says_no_prompt():
+    with Sink() as sink:
+        info = Reply(200, json.dumps(info_of(flags={"zstd_compression_enabled": True})).encode())
+        sink.answering = lambda got: info if got.method == "GET" else Reply(400, QUESTION.encode() + got.headers["x-api-key"].encode())
+        with pytest.raises(Rejected) as caught:
+            await sent(sink, [parcel()])
+    assert QUESTION not in caught.value.message
+    assert KEY not in caught.value.message
+
+
+# Attachments: what they are taken from is tested in test_attachments.py
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+
+
+def pictured(**changes):
+    asked = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": data_url(PICTURE)}}]}]}
+    kept = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": {"bytes": len(PICTURE)}}}]}]}
+    return parcel(fixture_span(), replace(fixture_content(), request=json.dumps(asked).encode(), input=kept, **changes))
+
+
+def data_url(data, media_type="image/png"):
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+async def test_a_picture_stands_beside_its_run():
+    server, _, _ = await learned(None, [pictured()])
+    assert server.files == {(str(UUID(CALL_ID)), "request-1-image"): ("image/png", PICTURE)}
+
+
+def test_each_run_has_its_own_attachments():
+    payload = destination_of().encode([pictured(), *many(2)[1:]], BATCH)
+    assert {run for run, _ in files_of(payload)} == {str(UUID(CALL_ID))}
+    is_taken(payload)
+
+
+def test_an_attachment_cannot_end_the_part_it_is_in():
+    one = pictured(response=b"\x00" * 10 + f"\r\n--faregate-{BATCH}--\r\n".encode(), response_headers=(("content-type", "audio/mpeg"),))
+    payload = destination_of().encode([one], BATCH)
+    assert [name for _, name in files_of(payload)] == ["request-1-image"]
+
+
 # The official package as the oracle: the same run through it and through us
 
 
+OFFICIAL_INFO = {
+    "version": "0.10.1",
+    "batch_ingest_config": {
+        "size_limit": 100,
+        "size_limit_bytes": MOST_BYTES,
+        "scale_up_nthreads_limit": 16,
+        "scale_up_qsize_trigger": 1000,
+        "use_multipart_endpoint": True,
+        "scale_down_nempty_trigger": 4,
+    },
+}
 ORACLE = """
-import json, sys
+import json, sys, time
+from base64 import b64decode
 from datetime import datetime
 from langsmith import Client
 run = json.load(sys.stdin)
 project = run.pop("session_name")
 client = Client(api_url=sys.argv[1], api_key=sys.argv[2])
+while sys.argv[3] == "True" and client.compressed_traces is None:
+    time.sleep(0.01)  # its thread asks the server first; a run that comes before goes out as it is
 times = {name: datetime.fromisoformat(run.pop(name)) for name in ("start_time", "end_time")}
-client.create_run(**run, **times, project_name=project)
+files = {name: (kind, b64decode(data)) for name, (kind, data) in run.pop("files").items()}
+client.create_run(**run, **times, project_name=project, attachments=files)
 client.flush(timeout=30)
 """
 
 
-def by_the_official_package(url, run):
-    environment = {**os.environ, "LANGSMITH_DISABLE_RUN_COMPRESSION": "true", "LANGSMITH_TRACING": "true"}
+def by_the_official_package(url, run, files=None, *, packed=False):
+    environment = {**os.environ, "LANGSMITH_DISABLE_RUN_COMPRESSION": str(not packed).lower(), "LANGSMITH_TRACING": "true"}
+    told = {name: (kind, base64.b64encode(data).decode()) for name, (kind, data) in (files or {}).items()}
     subprocess.run(
-        [sys.executable, "-c", ORACLE, url, KEY],
-        input=json.dumps(run).encode(),
+        [sys.executable, "-c", ORACLE, url, KEY, str(packed)],
+        input=json.dumps({**run, "files": told}).encode(),
         env=environment,
         timeout=90,
         check=True,
@@ -278,13 +488,10 @@ def by_the_official_package(url, run):
 
 
 async def test_the_wire_is_that_of_the_official_package():
-    limits = {"size_limit": 100, "size_limit_bytes": MOST_BYTES, "scale_up_nthreads_limit": 16, "scale_up_qsize_trigger": 1000}
-    limits |= {"use_multipart_endpoint": True, "scale_down_nempty_trigger": 4}
-    info = {"version": "0.10.1", "batch_ingest_config": limits}
     run = run_of(streamed_variant(), "mine")
 
     def server(got):
-        return Reply(200, json.dumps(info).encode()) if got.method == "GET" else Reply(202, b"{}")
+        return Reply(200, json.dumps(OFFICIAL_INFO).encode()) if got.method == "GET" else Reply(202, b"{}")
 
     with Sink(server) as sink:
         await asyncio.to_thread(by_the_official_package, sink.url, run)
@@ -306,6 +513,23 @@ async def test_the_wire_is_that_of_the_official_package():
     for name, value in mine[f"post.{id_}"].items():
         same = (lambda text: datetime.fromisoformat(text).replace(tzinfo=None)) if name in {"start_time", "end_time"} else str
         assert same(value) == same(other[f"post.{id_}"][name]), name
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_attachments_are_those_of_the_official_package(packed):
+    """Also within zstd, where the server understands it."""
+    server = Simulator(info=OFFICIAL_INFO | {"instance_flags": {"zstd_compression_enabled": packed}})
+    run = run_of(pictured(), "mine")
+    with Sink(server) as sink:
+        await asyncio.to_thread(by_the_official_package, sink.url, run, {"request-1-image": ("image/png", PICTURE)}, packed=packed)
+        theirs, server.runs, server.files = (server.runs, server.files), {}, {}
+        official = sink.last
+        await sent(sink, [pictured()], project="mine")
+        ours = sink.last
+    assert server.files == theirs[1]
+    assert server.runs.keys() == theirs[0].keys()
+    encodings = [got.headers.get("content-encoding") for got in (official, ours)]
+    assert encodings == (["zstd", "zstd"] if packed else [None, None])
 
 
 # What LangSmith shows

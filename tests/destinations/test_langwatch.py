@@ -5,7 +5,8 @@ import pytest
 
 from destinations.client import client_for
 from destinations.http import Answer
-from destinations.langwatch import LangWatchConfig, judged, metrics_of, plain_input_tokens
+from destinations.counts import plain_input_tokens
+from destinations.langwatch import LangWatchConfig, judged, metrics_of
 from domain.calls import Usage
 from domain.destinations import Misconfigured, Receipt, TooLarge
 from tests.destinations.compliance import assert_complies

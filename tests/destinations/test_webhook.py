@@ -1,19 +1,23 @@
 import hashlib
 import hmac
 import json
-from base64 import b64encode
+import sys
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import ValidationError
 from standardwebhooks import Webhook as Receiver
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from destinations.client import client_for
-from destinations.signing import key_of, signed
+from destinations.handshake import ASK_AGAIN, Permission, apart
+from destinations.signing import key_of, signed, signer_of
 from destinations.webhook import Webhook, WebhookConfig
-from domain.destinations import Misconfigured
+from domain.destinations import Misconfigured, Unavailable
 from domain.spans import usd
 from tests.destinations.compliance import EVENT, assert_complies
 from tests.destinations.fixture import (
@@ -36,6 +40,11 @@ OLD = "whsec_" + b64encode(b"o" * 32).decode()
 FORMATS = ("full", "thin", "cloudevents")
 
 
+SEED = bytes(range(32))
+PUBLIC = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()
+PRIVATE = "whsk_" + b64encode(SEED + PUBLIC).decode()
+
+
 def config(url="https://hooks.test/llm", **settings):
     return WebhookConfig(url=url, secret=settings.pop("secret", SECRET), allow_private=True, **settings)
 
@@ -52,7 +61,7 @@ async def test_complies(form):
 
 def test_signs_as_the_specification_does():
     body = b'{"type":"gateway.request.completed","timestamp":"2026-11-20T23:00:00Z","data":{"id":"req_1"}}'
-    headers = signed([key_of(SECRET)], "evt_0001", 1763679600, body)
+    headers = signed([signer_of(SECRET)], "evt_0001", 1763679600, body)
     assert headers["webhook-signature"] == "v1,PoxoqUoXU2LXy1XnP9n/gzEAPoukywR1JyBi31qh/O4="
 
 
@@ -77,7 +86,7 @@ async def test_a_retry_has_the_same_id_and_body_and_a_timestamp_and_signature_of
         settings = config(sink.url)
         async with client_for(settings) as client:
             destination = Webhook(
-                client, sink.url, [key_of(SECRET)], headers={}, form="full", limits=settings.limits(), now=lambda: next(times)
+                client, sink.url, [signer_of(SECRET)], headers={}, form="full", limits=settings.limits(), now=lambda: next(times)
             )
             sink.script(Reply(200), Reply(200))
             for _ in range(2):
@@ -175,7 +184,14 @@ async def test_gone_is_gone():
         {"secret": "s3cret"},
         {"secret": "whsec_" + b64encode(b"short").decode()},
         {"secret": "whsec_not base64!"},
-        {"secret": "whsk_" + b64encode(b"k" * 64).decode()},
+        {"secret": "whsk_" + b64encode(b"k" * 31).decode()},
+        {"secret": "whsk_" + b64encode(b"k" * 33).decode()},
+        {"secret": "whsk_not base64!"},
+        {"secret": b64encode(b"k" * 32).decode()},
+        {"origin": ""},
+        {"origin": "https://gateway.example.com"},
+        {"origin": "a.test\r\nx: y"},
+        {"origin": "*"},
         {"secret": ()},
         {"url": "ftp://hooks.test"},
         {"url": "https://user:pass@hooks.test"},
@@ -206,3 +222,165 @@ def test_golden(form, variant, one):
 def test_golden_event(form):
     body = hook(format=form).encode_event(EVENT).body
     golden(f"webhook/{form}-event.json", json.dumps(json.loads(body), indent=1, sort_keys=True).encode() + b"\n")
+
+
+# Private keys (ed25519)
+
+
+def test_a_private_key_signs_as_rfc_8032_says():
+    """The second vector of its section 7.1: one byte, 0x72."""
+    seed = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+    signature = bytes.fromhex(
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+    )
+    assert signer_of("whsk_" + b64encode(seed).decode())(b"\x72") == f"v1a,{b64encode(signature).decode()}"
+
+
+@pytest.mark.parametrize("secret", [PRIVATE, "whsk_" + b64encode(SEED).decode(), "whsk_" + b64encode(SEED).decode().rstrip("=")])
+async def test_what_arrives_can_be_checked_with_the_public_key(secret):
+    with Sink(Reply(200)) as sink:
+        settings = config(sink.url, secret=(secret, SECRET))
+        async with client_for(settings) as client:
+            destination = settings.build("mine", client)
+            await destination.send(destination.encode([parcel()], BATCH))
+    headers, body = sink.last.headers, sink.last.raw
+    private, shared = headers["webhook-signature"].split(" ")
+    version, _, signature = private.partition(",")
+    said = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode()
+    assert version == "v1a"
+    key = Ed25519PublicKey.from_public_bytes(PUBLIC)
+    key.verify(b64decode(signature), said + body)
+    with pytest.raises(InvalidSignature):
+        key.verify(b64decode(signature), said + body + b" ")
+    assert shared.startswith("v1,")
+    assert Receiver(SECRET).verify(body, dict(headers)) == json.loads(body), "the reference library passes by versions it does not know"
+
+
+async def test_a_destination_with_a_private_key_complies():
+    with Sink(Reply(204)) as sink:
+        await assert_complies(config(sink.url, secret=PRIVATE), sink)
+
+
+def test_a_private_key_whose_halves_do_not_belong_together_says_so():
+    wrong = "whsk_" + b64encode(SEED + PUBLIC[::-1]).decode()
+    with pytest.raises(Misconfigured, match="do not belong together") as caught:
+        hook(secret=wrong)
+    assert wrong not in caught.value.message
+
+
+def test_private_keys_need_a_package_and_shared_secrets_do_not(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(ValidationError, match=r"pip install 'faregate\[signing\]'"):
+        config(secret=PRIVATE)
+    assert hook(secret=SECRET)
+
+
+# Asking first, as CloudEvents' webhooks do
+
+ORIGIN = "gateway.example.com"
+
+
+def allowing(rate="*", origin=ORIGIN):
+    """Return a receiver that allows messages of an origin, so many a minute."""
+    told = {"webhook-allowed-origin": origin, "webhook-allowed-rate": rate, "allow": "POST"}
+    return lambda got: Reply(200, headers=told if got.method == "OPTIONS" else {})
+
+
+class Asking:
+    """A webhook with an origin, in a time of its own."""
+
+    def __init__(self, client, sink, **settings):
+        self.at = 1_000.0
+        told = config(sink.url, **settings)
+        headers = {name: value.get_secret_value() for name, value in told.headers.items()}
+        permission = Permission(client, sink.url, headers, origin=ORIGIN, now=lambda: self.at)
+        self._hook = Webhook(
+            client, sink.url, [signer_of(SECRET)], headers=headers, form="cloudevents", limits=told.limits(), permission=permission
+        )
+
+    async def send(self):
+        return await self._hook.send(self._hook.encode([parcel()], BATCH))
+
+
+@pytest.fixture
+async def client():
+    async with client_for(config()) as found:
+        yield found
+
+
+async def test_a_destination_that_asks_first_complies():
+    with Sink(allowing()) as sink:
+        await assert_complies(config(sink.url, origin=ORIGIN, format="cloudevents"), sink)
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, "*", ORIGIN.upper(), f" {ORIGIN} "])
+async def test_a_receiver_is_asked_once_before_the_first_message(client, origin):
+    with Sink(allowing(origin=origin)) as sink:
+        hook = Asking(client, sink, headers={"authorization": "Bearer x"})
+        for _ in range(3):
+            await hook.send()
+        assert [got.method for got in sink.got] == ["OPTIONS", "POST", "POST", "POST"]
+        assert {got.headers["webhook-request-origin"] for got in sink.got} == {ORIGIN}
+        assert {got.headers["authorization"] for got in sink.got} == {"Bearer x"}
+        assert sink.got[0].body == b""
+        assert "webhook-signature" not in sink.got[0].headers
+        hook.at += ASK_AGAIN
+        await hook.send()
+        assert [got.method for got in sink.got][4:] == ["OPTIONS", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "failure"),
+    [
+        (Reply(200), Misconfigured),
+        (Reply(204, headers={"webhook-allowed-origin": "other.example.com"}), Misconfigured),
+        (Reply(200, headers={"webhook-allowed-origin": "x.gateway.example.com"}), Misconfigured),
+        (Reply(200, headers={"webhook-allowed-rate": "100"}), Misconfigured),
+        (Reply(405), Misconfigured),
+        (Reply(404), Misconfigured),
+        (Reply(410), Misconfigured),
+        (Reply(302, headers={"location": "/x"}), Misconfigured),
+        (Reply(503, headers={"retry-after": "7"}), Unavailable),
+        (Reply(429), Unavailable),
+        (Reply(reset=True), Unavailable),
+    ],
+)
+async def test_without_permission_nothing_is_sent(client, reply, failure):
+    with Sink(reply) as sink:
+        hook = Asking(client, sink)
+        for _ in range(2):  # it is asked anew each time, until it allows
+            with pytest.raises(failure) as caught:
+                await hook.send()
+        assert {got.method for got in sink.got} == {"OPTIONS"}
+        if failure is Misconfigured:
+            assert "origin" in caught.value.message
+            assert caught.value.gone is (reply.status == 410)
+        if reply.status == 503:
+            assert caught.value.retry_after == 7
+        sink.answering = allowing()
+        assert (await hook.send()).status == 200
+
+
+async def test_what_is_allowed_a_minute_is_not_passed(client):
+    with Sink(allowing(rate="120")) as sink:
+        hook = Asking(client, sink)
+        sent, asked = 0, 0
+        for _ in range(300):  # a minute, asked five times a second
+            asked += 1
+            try:
+                await hook.send()
+                sent += 1
+            except Unavailable as error:
+                assert error.throttled
+                assert 0 < error.retry_after <= 0.5
+            hook.at += 0.2
+        assert 90 <= sent <= 120
+        assert len([got for got in sink.got if got.method == "POST"]) == sent
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"),
+    [("*", 0), ("", 0), ("60", 1), (" 120 ", 0.5), ("1", 60), ("0", 0), ("-1", 0), ("1.5", 0), ("9" * 5_000, 0), ("\u0663", 0)],
+)
+def test_a_rate_that_is_none_is_no_limit(rate, seconds):
+    assert apart(rate) == seconds

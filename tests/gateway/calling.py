@@ -14,13 +14,13 @@ from gateway.sending.routes import Routes
 from gateway.sending.upstreams import Upstreams
 from gateway.sim.server import SimProtocol
 from gateway.tee.recording import RecordingRules
+from gateway.wire.answer import Header
 from gateway.wire.caller import Body
 from gateway.wire.deadlines import Deadlines
-from gateway.wire.engine import Header
 from gateway.wire.heads import head_of
 from gateway.wire.limits import Limits
 from storage.journal import JournalWriter
-from tests.gateway.wire.heads import HOST
+from tests.gateway.heads import HOST
 from tests.harness.upstream import ScriptedUpstream
 from tests.storage.journal.calls import SMALL, read_all
 
@@ -28,6 +28,7 @@ SECRET = "fg-" + "k" * 43
 KEY = ApiKey(id="k-1", name="ci", digest=digest(SECRET), project="search")
 THEIRS = "sk-" + "live" + "u" * 20
 JSON = (b"Content-Type", b"application/json")
+OURS = (b"Authorization", b"Bearer " + SECRET.encode())
 
 
 def _flows(flow: bool) -> None:

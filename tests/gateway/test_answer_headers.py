@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.wire.engine import Answer
+from gateway.wire.answer import Answer
 from gateway.wire.heads import answer_headers
 
 

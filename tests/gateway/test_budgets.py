@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from domain.budgets import LimitRaise, Subject
+from domain.exchange import Attempt
 from domain.keys import ApiKey
 from domain.upstreams import Upstream
 from gateway.budgets.bounding import LONGEST_KNOWN, Bounding
@@ -140,7 +141,7 @@ def test_prices_of_a_model_that_nobody_has_are_not_remembered():
 
 
 def spent(nano, **fields):
-    return replace(span(), cost=nano * 1_000, cost_status="exact", **{"key": "key-ci", "model": "m"} | fields)
+    return replace(span(), cost=nano * 1_000, cost_status="exact", **{"key": "key-ci", "upstream": "own", "model": "m"} | fields)
 
 
 def test_what_calls_cost_is_known_when_there_are_enough():
@@ -149,7 +150,7 @@ def test_what_calls_cost_is_known_when_there_are_enough():
     assert costs.known() == {}
     costs.note([spent(10)])
     assert costs.changed
-    assert costs.known() == {("key-ci", "m"): 10}
+    assert costs.known() == {("key-ci", "own/m"): 10}
     assert not costs.changed
 
 
@@ -158,7 +159,14 @@ def test_one_of_a_hundred_calls_may_cost_more_and_only_the_last_count():
     costs.note([spent(9)] * CALLS)
     costs.note([spent(amount) for amount in range(1, CALLS + 1)])
     # Of 200 calls the 198th.
-    assert costs.known() == {("key-ci", "m"): 198}
+    assert costs.known() == {("key-ci", "own/m"): 198}
+
+
+def test_calls_of_one_model_are_told_apart_by_where_they_went_and_as_what():
+    costs = PastCosts()
+    renamed = (Attempt("own", "1", 0, 503), Attempt("own", "1", 0, 200, model="m-large"))
+    costs.note([spent(1), spent(10, upstream="dear"), spent(100, attempts=renamed)] * LEAST_CALLS)
+    assert costs.known() == {("key-ci", "own/m"): 1, ("key-ci", "dear/m"): 10, ("key-ci", "own/m-large"): 100}
 
 
 def test_calls_that_cost_nothing_or_nobody_knows_what_say_nothing():
@@ -170,14 +178,14 @@ def test_calls_that_cost_nothing_or_nobody_knows_what_say_nothing():
 def test_the_gate_knows_what_the_office_wrote(tmp_path):
     path = tmp_path / "past-costs.json"
     lookup = Lookup(path)
-    assert (lookup.refresh(), lookup.refresh(), lookup("key-ci", "m")) == (True, False, None)  # there is none yet
-    save_past_costs(path, {("key-ci", "m"): 198})
-    assert load_past_costs(path) == {("key-ci", "m"): 198}
-    assert (lookup.refresh(), lookup.refresh(), lookup("key-ci", "m"), lookup("key-ci", None)) == (True, False, 198, None)
+    assert (lookup.refresh(), lookup.refresh(), lookup("key-ci", "own/m")) == (True, False, None)  # there is none yet
+    save_past_costs(path, {("key-ci", "own/m"): 198})
+    assert load_past_costs(path) == {("key-ci", "own/m"): 198}
+    assert (lookup.refresh(), lookup.refresh(), lookup("key-ci", "own/m"), lookup("key-ci", None)) == (True, False, 198, None)
     path.write_text("[1]")
     with pytest.raises(ValueError, match="cannot be read as costs"):
         lookup.refresh()
-    assert lookup("key-ci", "m") == 198
+    assert lookup("key-ci", "own/m") == 198
 
 
 def test_a_pass_through_key_falls_under_budgets_of_everybody(tmp_path):

@@ -12,6 +12,7 @@ from domain.ids import new_id
 from domain.keys import ApiKey
 from domain.routes import Aim, Mirror, Retries, RouteRule, RouteTimeouts
 from domain.upstreams import Timeouts, Upstream
+from gateway.budgets.look import Look
 from gateway.identity import Identity
 from gateway.sending.aims import Sending
 from gateway.sending.choosing import LONGEST_TEXT, Choosing, refused
@@ -24,7 +25,7 @@ from gateway.sending.upstreams import Upstreams
 from gateway.wire.heads import head_of
 from gateway.wire.peek import UNKNOWN, asked_in
 from routing.routes import RouteRules
-from tests.gateway.wire.heads import HOST
+from tests.gateway.heads import HOST
 
 MANAGED = Identity(ApiKey("k-1", "ci", "x", project="search"), b"fg-secret", b"authorization")
 BROUGHT = Identity(ApiKey("pt-1", "pass-through-1", "x", kind="pass_through"))
@@ -49,8 +50,10 @@ class Prices:
     def __init__(self, **prices: int | None) -> None:
         self.prices = prices
         self.asked: list[tuple[str, str | None]] = []
+        self.looks: list[Look] = []
 
     def quote(self, asking, _now):
+        self.looks.append(asking.look)
         self.asked.append((asking.upstream.name, asking.model))
         return self.prices[asking.upstream.name]
 
@@ -378,65 +381,144 @@ def test_a_changed_weight_moves_only_those_who_must():
 # Strategies
 
 
-def answered(upstream: str, seconds: float, *, status: int = 200) -> Attempt:
-    return Attempt(upstream, "1", 0, status, int(seconds * 1e6), sent=True)
+class Timing(Parts):
+    """A route to the fastest of some upstreams, and what they are known to answer."""
+
+    def __init__(self, *upstreams: str, seed: int = 1) -> None:
+        super().__init__(route("a", None, *upstreams, strategy="fastest"), seed=seed)
+
+    def note(self, *tries: tuple[str, float | int], model: str = "gpt-4o", stream: bool | None = None) -> None:
+        """Tell the tries of one call, each an upstream and how it answered: well, after so many seconds (a float), or with a status; 0 is not at all."""
+        attempts = [
+            Attempt(upstream, "1", 0, 200, int(answer * 1e6))
+            if isinstance(answer, float)
+            else Attempt(upstream, "1", 0, answer or None, 1)
+            for upstream, answer in tries
+        ]
+        self.choosing.note(attempts, model, stream=stream)
+
+    def first(self, body: bytes = CHAT) -> str:
+        return names(self.choose(body))[0]
+
+    def firsts(self, calls: int, body: bytes = CHAT) -> Counter[str]:
+        return Counter(self.first(body) for _ in range(calls))
+
+    def mostly(self, body: bytes = CHAT) -> str:
+        return self.firsts(100, body).most_common(1)[0][0]
 
 
 def test_the_fastest_comes_first_and_what_was_never_measured_before_it():
-    parts = Parts(route("a", None, "openai", "azure", "sim", strategy="fastest"))
-    assert names(parts.choose())[0] == "openai"
-    parts.choosing.note(answered("openai", 0.5), "gpt-4o", stream=None)
-    parts.choosing.note(answered("azure", 0.1), "gpt-4o", stream=False)
-    assert names(parts.choose())[0] == "sim"
-    parts.choosing.note(answered("sim", 0.3), "gpt-4o", stream=None)
-    firsts = Counter(names(parts.choose())[0] for _ in range(400))
+    timing = Timing("openai", "azure", "sim")
+    assert timing.first() == "openai"
+    timing.note(("openai", 0.5))
+    timing.note(("azure", 0.1), stream=False)
+    choice = timing.choose()
+    assert names(choice)[0] == "sim"
+    assert "one that is not measured first (openai 500 ms, azure 100 ms, sim not measured): sim, then azure" in told(choice)[0][2]
+    timing.note(("sim", 0.3))
+    firsts = timing.firsts(400)
     assert firsts["azure"] > 350
     # Now and then another one goes first, so that one that was slow can show that it no longer is.
     assert 0 < firsts["openai"] + firsts["sim"] < 50
-    assert "azure 100 ms" in told(parts.choose())[0][2]
+    assert "azure 100 ms" in told(timing.choose())[0][2]
+
+
+def test_one_call_at_a_time_finds_out_about_an_upstream():
+    """While it is on its way, the others go to those that are known; where none is, to one of their own, and then as listed."""
+    timing = Timing("openai", "azure", "sim")
+    assert [timing.first() for _ in range(5)] == ["openai", "azure", "sim", "openai", "openai"]
+    timing.note(("azure", 9.0))
+    assert timing.firsts(20) == {"azure": 20}
+    timing.clock.now += 31
+    assert [timing.first() for _ in range(3)] == ["openai", "sim", "azure"], "those calls never came back"
+
+
+@pytest.mark.parametrize("answer", [404, 503, 401, 429, 400, 0])
+def test_an_upstream_that_serves_nothing_is_the_last_one_and_asked_again_now_and_then(answer):
+    timing = Timing("openai", "azure")
+    timing.note(("azure", 0.5))
+    for _ in range(3):
+        assert timing.first() == "openai"
+        timing.note(("openai", answer))
+        assert timing.firsts(200) == {"azure": 200}
+        assert "openai fails" in told(timing.choose())[0][2]
+        timing.clock.now += 61
+    assert timing.first() == "openai"
+    timing.note(("openai", 0.1))
+    assert timing.mostly() == "openai"
+
+
+def test_where_all_fail_each_is_still_tried():
+    timing = Timing("openai", "azure")
+    timing.note(("openai", 503), ("azure", 503))
+    assert names(timing.choose()) == ["openai", "openai", "azure"]
+
+
+@pytest.mark.parametrize("answer", [404, 500, 429, 0])
+def test_a_failure_counts_as_a_slow_answer(answer):
+    timing = Timing("openai", "azure")
+    timing.note(("openai", 0.1))
+    timing.note(("azure", 0.2))
+    assert timing.mostly() == "openai"
+    timing.note(("openai", answer))
+    assert timing.mostly() == "azure"
+    assert timing.firsts(200) == {"azure": 200}, "what has just failed is not asked only to be measured"
+    timing.clock.now += 61
+    assert timing.firsts(200)["openai"] > 0
+    for _ in range(10):
+        timing.note(("openai", 0.1))
+    assert timing.mostly() == "openai"
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_may_be_the_apps_own_error_says_nothing_of_an_upstream_that_is_known(status):
+    timing = Timing("openai", "azure")
+    timing.note(("openai", 0.1))
+    timing.note(("azure", 0.2))
+    for _ in range(20):
+        timing.note(("openai", status))
+    assert timing.mostly() == "openai"
+
+
+def test_of_a_calls_tries_at_one_upstream_the_last_one_counts():
+    timing = Timing("openai", "azure")
+    timing.note(("azure", 0.2))
+    timing.note(("openai", 429), ("openai", 0.1))
+    assert timing.mostly() == "openai"
 
 
 def test_each_model_is_measured_by_itself():
-    parts = Parts(route("a", None, "openai", "azure", strategy="fastest"))
+    timing = Timing("openai", "azure")
     for upstream, model, seconds in (
-        ("openai", "o3", 9),
-        ("azure", "o3", 5),
+        ("openai", "o3", 9.0),
+        ("azure", "o3", 5.0),
         ("openai", "gpt-4o", 0.2),
         ("azure", "gpt-4o", 0.9),
     ):
-        parts.choosing.note(answered(upstream, seconds), model, stream=False)
+        timing.note((upstream, seconds), model=model, stream=False)
     for model, fastest in (("o3", "azure"), ("gpt-4o", "openai")):
-        body = CHAT.replace(b"gpt-4o", model.encode())
-        assert Counter(names(parts.choose(body))[0] for _ in range(100)).most_common(1)[0][0] == fastest
-
-
-def test_errors_are_not_fast_answers():
-    parts = Parts(route("a", None, "openai", "azure", strategy="fastest"))
-    parts.choosing.note(answered("openai", 0.4), "gpt-4o", stream=None)
-    parts.choosing.note(answered("azure", 0.01, status=500), "gpt-4o", stream=None)
-    parts.choosing.note(answered("azure", 0.8), "gpt-4o", stream=None)
-    assert Counter(names(parts.choose())[0] for _ in range(100)).most_common(1)[0][0] == "openai"
+        assert timing.mostly(CHAT.replace(b"gpt-4o", model.encode())) == fastest
 
 
 def test_streams_are_measured_by_themselves_and_old_times_are_forgotten():
-    parts = Parts(route("a", None, "openai", "azure", strategy="fastest"))
-    for upstream, seconds in (("openai", 0.2), ("azure", 0.1)):
-        parts.choosing.note(answered(upstream, seconds), "gpt-4o", stream=True)
+    timing = Timing("openai", "azure")
+    timing.note(("openai", 0.2), stream=True)
+    timing.note(("azure", 0.1), stream=True)
     streamed = CHAT.replace(b'"model"', b'"stream":true,"model"')
-    assert Counter(names(parts.choose(streamed))[0] for _ in range(100)).most_common(1)[0][0] == "azure"
-    assert names(parts.choose())[0] == "openai"
-    parts.clock.now += 301
-    assert names(parts.choose(streamed))[0] == "openai"
+    assert timing.mostly(streamed) == "azure"
+    assert timing.first() == "openai"
+    timing.clock.now += 301
+    assert timing.first(streamed) == "openai"
 
 
 def test_a_slow_upstream_that_recovers_is_first_again():
-    parts = Parts(route("a", None, "openai", "azure", strategy="fastest"))
-    parts.choosing.note(answered("openai", 5.0), "gpt-4o", stream=None)
-    parts.choosing.note(answered("azure", 0.5), "gpt-4o", stream=None)
+    timing = Timing("openai", "azure")
+    timing.note(("openai", 5.0))
+    timing.note(("azure", 0.5))
     for _ in range(2_000):
-        first = names(parts.choose())[0]
-        parts.choosing.note(answered(first, 0.1 if first == "openai" else 0.5), "gpt-4o", stream=None)
-    assert Counter(names(parts.choose())[0] for _ in range(100)).most_common(1)[0][0] == "openai"
+        first = timing.first()
+        timing.note((first, 0.1 if first == "openai" else 0.5))
+    assert timing.mostly() == "openai"
 
 
 def test_the_cheapest_comes_first_and_what_has_no_known_price_last():
@@ -444,6 +526,7 @@ def test_the_cheapest_comes_first_and_what_has_no_known_price_last():
     choice = Parts(route("a", None, "openai", "azure/gpt-4o-eu", "sim", strategy="cheapest"), prices=prices).choose()
     assert names(choice) == ["sim", "azure", "openai", "openai"]
     assert prices.asked == [("openai", "gpt-4o"), ("azure", "gpt-4o-eu"), ("sim", "gpt-4o")]
+    assert len({id(look) for look in prices.looks}) == 1, "the body is read once for all of them"
     assert "openai no known price, azure/gpt-4o-eu $0.000003, sim $0.000002" in told(choice)[0][2]
 
 
@@ -523,8 +606,8 @@ def test_only_so_many_times_are_remembered_whatever_models_callers_name():
     times = FirstBytes(Random(1), clock)
     for number in range(MOST_TIMES + 1):
         clock.now += 0.01
-        times.note("openai", f"model {number}", stream=False, seconds=1.0)
-    assert [times.of("openai", f"model {number}", stream=False) for number in (0, 1, MOST_TIMES)] == [None, 1.0, 1.0]
+        times.answered(("openai", f"model {number}", False), 1.0)
+    assert [times.of(("openai", f"model {number}", False)) for number in (0, 1, MOST_TIMES)] == [None, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(

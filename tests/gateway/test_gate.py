@@ -11,11 +11,9 @@ from gateway.metrics import SharedCounters, samples
 from gateway.office_door import OfficeDoor
 from gateway.wire.deadlines import Deadlines
 from gateway.wire.limits import Limits
-from tests.gateway.calling import JSON, SECRET, Calling, FakeCaller
+from tests.gateway.calling import JSON, OURS, Calling, FakeCaller
 from tests.harness import steps
 from tests.harness.upstream import OK
-
-OURS = (b"Authorization", b"Bearer " + SECRET.encode())
 
 
 class Failing(FakeCaller):
@@ -36,14 +34,6 @@ class FailingLate(FakeCaller):
     def data(self, piece: bytes) -> None:
         del piece
         raise LookupError("a bug")
-
-
-@pytest.fixture
-async def calling(tmp_path, upstream):
-    running = Calling(tmp_path, upstream)
-    upstream.plan(steps.answer(OK))
-    yield running
-    running.close()
 
 
 @pytest.fixture

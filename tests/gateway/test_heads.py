@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from domain.errors import InvalidRequest
 from gateway.sending.outgoing import Credential, host_of
 from gateway.wire.heads import head_of, hidden_query, recorded
-from tests.gateway.wire.heads import HOST, a_head, an_upstream, lines, sent
+from tests.gateway.heads import HOST, a_head, an_upstream, lines, sent
 
 OWN = Credential("caller")
 OURS = "fg-" + "o" * 40

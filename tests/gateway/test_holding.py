@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from gateway.budgets.amounts import MOST_HELD
 from gateway.budgets.emergency import Emergency
 from gateway.budgets.holding import LEASE_SECONDS
 from gateway.budgets.refusals import REMAINING, WARNING
-from tests.gateway.holding_parts import DEAR, KEY, NOON, Switched, budget, cost, house, spend
+from tests.gateway.holding_parts import DEAR, KEY, NOON, OWN, Switched, budget, cost, house, spend
 
 
 def run(coroutine):
@@ -100,8 +101,25 @@ def test_balanced_holds_the_whole_bound_of_an_answer_that_does_not_stream():
     assert run(made.holdings.admit(asking)).amounts == [cost(asking, 50_000)]
 
 
+def past_of(name):
+    """Such calls of this key cost 2,000 nano-USD."""
+    return lambda key, known_as: {("key-ci", name): 2_000}.get((key, known_as))
+
+
+def test_what_calls_cost_before_is_known_by_where_they_went_and_as_what():
+    """Else a route to a dear model would hold what the cheap one that was asked for costs."""
+    made = house(budget(limit=10**9, mode="balanced"), past_cost=past_of("own/m"))
+    asking = replace(made.asking(max_tokens=50_000), sent_as="m-large")
+    holding = run(made.holdings.admit(asking))
+    assert holding.amounts == [cost(asking, 50_000)]
+    run(made.holdings.cover(holding, OWN, "m", sent=False))
+    assert holding.this_try == (3_000,)
+    run(made.holdings.cover(holding, DEAR, "m", sent=False))
+    assert holding.this_try == (cost(asking, 50_000, rate=10),)
+
+
 def test_balanced_holds_half_as_much_again_as_such_calls_cost_before():
-    made = house(budget(limit=10**9, mode="balanced"), past_cost=lambda key, model: {("key-ci", "m"): 2_000}.get((key, model)))
+    made = house(budget(limit=10**9, mode="balanced"), past_cost=past_of("own/m"))
     plain, streamed = made.asking(max_tokens=50_000), made.asking(max_tokens=50_000, stream=True)
     assert [run(made.holdings.admit(one)).amounts for one in (plain, streamed)] == [[3_000], [3_000]]
     small = made.asking(max_tokens=10)

@@ -11,7 +11,7 @@ from domain.keys import ApiKey, digest, fingerprint
 from gateway.identity import ANONYMOUS, BROWSER_KEY, Keys
 from gateway.wire.heads import head_of
 from storage.keyring import save_keys
-from tests.gateway.wire.heads import HOST
+from tests.gateway.heads import HOST
 
 NOW = 1_800_000_000.0
 SECRET, OTHER = "fg-" + "a" * 43, "fg-" + "b" * 43

@@ -2,12 +2,23 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from domain.errors import BudgetExceeded
 from gateway.budgets.metering import StreamMeter
-from tests.gateway.holding_parts import PATHS, budget, house
+from tests.gateway.holding_parts import PATHS, Switched, budget, house
+
+
+class Counting(Switched):
+    """A ledger that counts how often more is asked for."""
+
+    asked = 0
+
+    async def top_up(self, *args, **values):
+        self.asked += 1
+        return await super().top_up(*args, **values)
 
 
 class Answer:
@@ -31,7 +42,7 @@ def chunk(text="word"):
 
 
 async def metered(limit, *, max_tokens=100_000, dialect="openai", path=None, events=True, session=False):
-    made = house(budget(limit=limit, mode="balanced"))
+    made = house(budget(limit=limit, mode="balanced"), ledger=Counting())
     holding = await made.holdings.admit(made.asking(stream=True, max_tokens=max_tokens))
     answer = Answer()
     meter = StreamMeter(
@@ -102,6 +113,40 @@ def test_a_slice_that_is_refused_ends_the_answer_with_an_error():
     error = json.loads(end.removeprefix(b"data: "))["error"]
     assert (error["code"], error["type"]) == ("insufficient_quota", "insufficient_quota")
     assert end.endswith(b"\n\n")
+
+
+def test_what_is_held_is_used_up_before_a_refusal_ends_the_answer():
+    """The next slice is asked for, and refused, while a quarter of the last one is still there: that much was paid for."""
+
+    async def story():
+        made, holding, answer, meter = await metered(4_000)
+        asked = []
+        while (piece := meter.passed(chunk())) == chunk():
+            await turns()
+            asked.append(made.ledger.asked)
+        return asked, holding.enough_for(1_000), holding.enough_for(1_001), answer.done, piece
+
+    asked, enough, too_much, done, piece = run(story())
+    assert len(asked) == 1_001
+    assert (asked[749], asked[750], asked[999], asked[1_000]) == (0, 1, 1, 2)
+    assert (enough, too_much) == (True, False)
+    assert done == ["pause", "stop"]
+    assert b"insufficient_quota" in piece
+
+
+def test_room_that_was_made_after_a_refusal_is_taken_when_the_slice_is_used_up():
+    async def story():
+        made, holding, answer, meter = await metered(6_000)
+        others = [replace(claim, amount=3_000) for claim in holding.claims()]
+        await made.ledger.hold("other", others, now=made.clock(), lease=60)
+        for number in range(1_200):
+            if number == 900:
+                await made.ledger.release("other", now=made.clock())
+            meter.passed(chunk())
+            await turns()
+        return meter.refused, answer.done, holding.enough_for(1_200), made.ledger.asked
+
+    assert run(story()) == (None, ["pause", "resume"], True, 2)
 
 
 def test_an_event_that_has_begun_ends_before_the_error():

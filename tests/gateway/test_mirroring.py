@@ -15,34 +15,12 @@ from gateway.sending.choosing import Choosing
 from gateway.sending.mirroring import MOST_AT_ONCE, Mirroring, Nobody
 from gateway.sending.routes import Routes
 from routing.routes import RouteRules
-from tests.gateway.calling import JSON, SECRET, THEIRS, Calling
+from tests.gateway.calling import JSON, OURS, THEIRS, Calling
 from tests.harness import steps
 from tests.harness.upstream import OK, ScriptedUpstream
 
-OURS = (b"Authorization", b"Bearer " + SECRET.encode())
 BODY = b'{"model":"m","messages":[]}'
 EVAL = RouteRule("eval", None, mirror=Mirror(Aim("other", "n"), 1.0, "mirror:eval"))
-
-
-@pytest.fixture
-async def calling(tmp_path, upstream):
-    running = Calling(tmp_path, upstream)
-    upstream.plan(steps.answer(OK))
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
-def second():
-    provider = ScriptedUpstream()
-    yield provider
-    provider.close()
-
-
-@pytest.fixture
-def other(second):
-    second.plan(steps.answer(OK))
-    return second
 
 
 def others() -> set[asyncio.Task]:

@@ -1,11 +1,13 @@
 """The whole office in a process of its own: real journal, real store, real sockets."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,12 +17,14 @@ import pytest
 from domain.ids import new_id
 from domain.keys import ApiKey
 from storage.database import open_database
+from storage.deliveries import DeliveryDesk
 from storage.folder import DataFolder
 from storage.journal import JournalLimits, JournalWriter
 from storage.keyring import load_keys
 from storage.keys import KeyStore
 from storage.spans import CallQuery, SpanStore
 from tests.dashboard.conftest import until
+from tests.destinations.sink import Reply, Sink
 from tests.recorder.exchanges import closing, opening
 
 TOKEN = "admin-" + "0123456789abcdef"
@@ -252,3 +256,22 @@ def test_an_office_that_has_no_use_for_them_loads_no_large_libraries():
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert loaded.stdout.strip() == "[]"
+
+
+def test_it_answers_until_what_it_is_delivering_has_ended(office, journal):
+    go_on = threading.Event()
+    with Sink(Reply(200, after=go_on)) as sink:
+        hook = {"type": "webhook", "url": sink.url, "secret": "whsec_" + "c2VjcmV0" * 5, "allow_private": True}
+        running = office(destinations={"hook": hook}).start()
+        (id_,) = journal(running.folder, 1)
+        sink.wait_for(1)
+        until(lambda: running.get(f"/api/v1/calls/{id_}/deliveries").status_code == 200)
+        running.process.send_signal(signal.SIGTERM)
+        until(lambda: "ends once what it is delivering" in running.log.read_text())
+        for _ in range(20):
+            assert running.get("/api/v1/destinations").json()["destinations"][0]["counts"]["pending"] == 1
+        go_on.set()
+        assert running.process.wait(30) == 0
+        with contextlib.closing(open_database(f"sqlite:///{running.folder.database}")) as database:
+            assert DeliveryDesk(database).counts()["hook"].delivered == 1
+        assert len(sink.got) == 1

@@ -7,22 +7,13 @@ import pytest
 from gateway.identity import BROWSER_KEY
 from gateway.proxy import LONGEST_PLANNED
 from gateway.wire.limits import Limits
-from tests.gateway.calling import JSON, KEY, SECRET, THEIRS, Calling
+from tests.gateway.calling import JSON, KEY, OURS, SECRET, THEIRS, Calling
 from tests.harness import steps
 from tests.harness.upstream import OK
 
-OURS = (b"Authorization", b"Bearer " + SECRET.encode())
 STREAMED = b'{"model":"m","stream":true}'
 UNKNOWN_OPTION = b'{"error":{"message":"Unrecognized request argument: stream_options"}}'
 REFUSAL = b"HTTP/1.1 400 Bad Request\r\ncontent-length: %d\r\n\r\n%b" % (len(UNKNOWN_OPTION), UNKNOWN_OPTION)
-
-
-@pytest.fixture
-async def calling(tmp_path, upstream):
-    running = Calling(tmp_path, upstream)
-    upstream.plan(steps.answer(OK))
-    yield running
-    running.close()
 
 
 def raw(calling: Calling) -> bytes:

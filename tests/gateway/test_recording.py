@@ -13,10 +13,10 @@ from domain.ids import new_id
 from domain.keys import ApiKey
 from gateway.tee.barrier import Barrier
 from gateway.tee.recording import MOST_MARKS, Recording, RecordingRules
-from gateway.wire.engine import Header
+from gateway.wire.answer import Header
 from storage.journal import JournalWriter
 from tests.gateway.calling import FakeCaller
-from tests.gateway.wire.heads import HOST
+from tests.gateway.heads import HOST
 from tests.storage.journal.calls import SMALL, eventually, read_all
 
 RULES = RecordingRules(copy_bytes=1000, progress_bytes=100)
@@ -283,6 +283,26 @@ async def test_our_own_time(run, times, overhead):
     for name, value in times.items():
         setattr(record, name, value)
     record.open()
+    record.close("complete")
+
+    assert run.read().closing.overhead_us == overhead
+
+
+async def test_tries_before_the_last_one_and_pauses_between_them_are_not_our_own_time(run):
+    """The first try began 90 us after the request was whole, failed after 5 s, and the last one was sent 100 us after it began."""
+    record = run.record()
+    record.attempts = [Attempt("a", "1", at) for at in (10**18, 10**18 + 2 * 10**9, 10**18 + 6 * 10**9)]
+    record.ready_us, record.sent_us, record.first_byte_us, record.passed_us = 100, 6_000_290, 7_000_000, 7_000_050
+    record.close("complete")
+
+    assert run.read().closing.overhead_us == 90 + 100 + 50
+
+
+@pytest.mark.parametrize(("hours", "overhead"), [(1, 0), (-1, 200)], ids=["put on", "put back"])
+async def test_a_clock_that_is_set_between_two_tries_makes_no_hours_of_our_own_time(run, hours, overhead):
+    record = run.record()
+    record.attempts = [Attempt("a", "1", at) for at in (10**18, 10**18 + hours * 3_600 * 10**9)]
+    record.ready_us, record.sent_us = 100, 300
     record.close("complete")
 
     assert run.read().closing.overhead_us == overhead

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from config.routes import RouteSettings
 from config.settings import Settings, StorageSettings
@@ -14,6 +17,7 @@ from domain.errors import BudgetExceeded
 from domain.prices import ATTO_PER_USD, Override
 from domain.routes import Aim, Retries, RouteRule
 from gateway.app import Parts
+from gateway.identity import BROWSER_KEY
 from gateway.proxy import Proxy
 from gateway.sending.choosing import Choosing
 from gateway.sending.quoting import Quotes
@@ -21,37 +25,17 @@ from gateway.sending.routes import Routes
 from pricing.book import PriceBook
 from pricing.published import FILE, published_text
 from routing.routes import RouteRules
-from tests.gateway.calling import JSON, SECRET, Calling, FakeCaller
+from tests.gateway.calling import JSON, OURS, SECRET, THEIRS, Calling, FakeCaller
 from tests.gateway.holding_parts import DEAR, OWN, budget, cost, house
 from tests.harness import steps
 from tests.harness.upstream import OK, ScriptedUpstream
 
-OURS = (b"Authorization", b"Bearer " + SECRET.encode())
 BODY = b'{"model":"m","max_tokens":100,"messages":[]}'
 NANO = ATTO_PER_USD // 10**9
 BUSY = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"
+NOT_FOUND = b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n"
+PROTOCOL = b"Sec-WebSocket-Protocol"
 EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 14\r\n\r\ndata: [DONE]\n\n"
-
-
-@pytest.fixture
-async def calling(tmp_path, upstream):
-    running = Calling(tmp_path, upstream)
-    upstream.plan(steps.answer(OK))
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
-def provider():
-    running = ScriptedUpstream()
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def other(provider):
-    provider.plan(steps.answer(OK))
-    return provider
 
 
 def routed(calling: Calling, other: ScriptedUpstream, rule: RouteRule, *, quotes: Quotes | None = None, **there) -> Proxy:
@@ -84,6 +68,38 @@ async def test_first_bytes_are_measured_as_calls_are_made(calling, other):
     why = calling.records()[-1].opening.decisions[-1].why
     assert "fastest first (up " in why
     assert "not measured" not in why
+
+
+async def test_an_upstream_that_does_not_have_the_model_is_asked_once(calling, other):
+    calling.upstream.plan(steps.answer(NOT_FOUND))
+    proxy = routed(calling, other, both(strategy="fastest"))
+    callers = [await calling.call(proxy, BODY, OURS, JSON) for _ in range(6)]
+
+    assert [served(caller)[0] for caller in callers] == [b"up", *[b"other"] * 5]
+    assert callers[0].status == 404
+    assert "(up fails, other " in calling.records()[-1].opening.decisions[-1].why
+
+
+async def test_that_nobody_answers_is_known_of_each_upstream(calling, other):
+    for provider in (calling.upstream, other):
+        provider.plan((steps.ReadBody(), steps.Reset()))
+    proxy = routed(calling, other, both(strategy="fastest"))
+    assert (await calling.call(proxy, BODY, OURS, JSON)).status == 502
+    await calling.call(proxy, BODY, OURS, JSON)
+
+    assert "(up fails, other fails)" in calling.records()[-1].opening.decisions[-1].why
+
+
+async def test_a_caller_that_leaves_says_nothing_of_an_upstream(calling, other):
+    calling.upstream.plan((steps.ReadBody(), steps.AwaitClosed()))
+    proxy = routed(calling, other, both(strategy="fastest"))
+    leaving = asyncio.create_task(calling.call(proxy, BODY, OURS, JSON))
+    await asyncio.to_thread(calling.upstream.wait_for, 1)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    await calling.call(proxy, BODY, OURS, JSON)
+
+    assert "(up not measured, other not measured)" in calling.records()[-1].opening.decisions[-1].why
 
 
 async def test_the_least_busy_is_who_has_the_fewest_calls_now(calling, other):
@@ -151,6 +167,32 @@ async def test_a_model_that_is_renamed_in_the_path_is_written_down_beside_what_e
     assert {one.head.start for one in other.received} == {b"POST /v1/deployments/n/chat/completions HTTP/1.1"}
 
 
+THEIR_TOKEN = BROWSER_KEY + b"sk-" + b"of-the-caller"
+OUR_TOKEN = BROWSER_KEY + SECRET.encode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "protocols", "to"),
+    [
+        ([OURS, (PROTOCOL, b"realtime," + THEIR_TOKEN)], [b"realtime"], "other"),
+        ([OURS, (PROTOCOL, b"realtime," + THEIR_TOKEN)], [b"realtime"], "up"),
+        ([OURS, (PROTOCOL, b"realtime"), (PROTOCOL, THEIR_TOKEN)], [b"realtime"], "other"),
+        ([OURS, (PROTOCOL, b"realtime"), (PROTOCOL, OUR_TOKEN)], [b"realtime"], "other"),
+        ([(PROTOCOL, OUR_TOKEN + b", " + THEIR_TOKEN)], [BROWSER_KEY + THEIRS.encode()], "other"),
+        ([(PROTOCOL, b"realtime," + THEIR_TOKEN)], [b"realtime," + THEIR_TOKEN], "up"),
+    ],
+    ids=["moved", "not moved", "two headers", "two headers, ours", "ours and theirs", "passed through as it is"],
+)
+async def test_a_key_among_the_subprotocols_goes_to_nobody_but_the_provider_that_it_was_brought_for(
+    calling, other, headers, protocols, to
+):
+    proxy = routed(calling, other, RouteRule("r", None, (Aim(to),)))
+    await calling.call(proxy, b"", *headers, target=b"/v1/realtime?model=m", method=b"GET")
+
+    (received,) = {"up": calling.upstream, "other": other}[to].received
+    assert [value for name, value in received.head.headers if name.lower() == PROTOCOL.lower()] == protocols
+
+
 async def test_further_tries_go_round_until_one_answers(calling, other):
     calling.upstream.plan(steps.answer(BUSY), steps.answer(BUSY), steps.answer(OK))
     other.plan(steps.answer(BUSY))
@@ -203,6 +245,55 @@ def test_a_limit_of_output_that_the_next_upstream_passes_over_does_not_bound_wha
     assert asyncio.run(held()) == [3 * cost(asking)]
 
 
+@pytest.mark.parametrize(
+    ("model", "why"), [("m", "would be exceeded"), ("unpriced", "no known price")], ids=["no room", "no price"]
+)
+def test_a_try_that_is_refused_leaves_what_is_held_as_it_was(model, why):
+    """The answer that is there passes then, and is paid for as before."""
+    made = house(budget("key:ci", limit=10**6), budget("project:search", limit=1_000))
+    asking = made.asking()
+
+    async def held() -> list[tuple[object, ...]]:
+        holding = await made.holdings.admit(asking)
+        seen = []
+        for _ in range(2):
+            known = holding.requested, holding.bound, holding.metered, holding.enough_for(100)
+            seen.append((known, holding.this_try, holding.earlier, list(holding.amounts), made.ledger.held([holding.name])))
+            with pytest.raises(BudgetExceeded, match=why):
+                await made.holdings.cover(holding, DEAR, model, sent=True)
+        await made.holdings.cover(holding, OWN, "m", sent=True)
+        assert holding.amounts == [2 * cost(asking)] * 2
+        return seen
+
+    first, again = asyncio.run(held())
+    assert first == again
+
+
+TRY = st.tuples(st.sampled_from([OWN, DEAR]), st.sampled_from(["m", "m", "unpriced"]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(TRY, max_size=8), st.integers(300, 12_000))
+def test_whatever_tries_are_refused_a_strict_budget_holds_what_those_that_are_made_may_cost_and_no_more(tries, limit):
+    made = house(budget(limit=limit))
+    asking = made.asking()
+    costs = {OWN.name: cost(asking), DEAR.name: cost(asking, rate=10)}
+
+    async def held() -> None:
+        holding = await made.holdings.admit(asking)
+        owed = costs[OWN.name]
+        for upstream, model in tries:
+            fits = model == "m" and owed + costs[upstream.name] <= limit
+            with nullcontext() if fits else pytest.raises(BudgetExceeded):
+                await made.holdings.cover(holding, upstream, model, sent=True)
+            owed += costs[upstream.name] if fits else 0
+            assert made.ledger.held([holding.name]) == {holding.name: (owed,)}
+            assert holding.amounts == [owed]
+
+    if costs[OWN.name] <= limit:
+        asyncio.run(held())
+
+
 def test_a_try_is_held_by_the_name_that_its_upstream_knows():
     made = house(budget(limit=100_000))
     asking = replace(made.asking(), sent_as="m-other")
@@ -248,8 +339,8 @@ async def test_routes_come_and_go_with_the_settings(tmp_path):
     parts = Parts(without, asyncio.get_running_loop(), 0)
     body = b'{"model":"echo","messages":[{"role":"user","content":"Hello"}]}'
     statuses = []
-    for settings in (without, denying, copying, without):
-        parts.reload(lambda settings=settings: settings)
+    for given_now in (without, denying, copying, without):
+        parts.reload(lambda given_now=given_now: given_now)
         caller = FakeCaller(b"POST", b"/sim/v1/chat/completions", [JSON], body)
         async with asyncio.timeout(60):
             await parts.proxy.answer(caller)

@@ -5,7 +5,7 @@ import pytest
 from domain.errors import UnknownUpstream
 from gateway.sending.routes import Routes, dialect_at, model_in, native_path
 from gateway.wire.targets import place_of
-from tests.gateway.wire.heads import an_upstream
+from tests.gateway.heads import an_upstream
 
 UPSTREAMS = {
     upstream.name: upstream

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
-from gateway.budgets.second_look import _DECIDING, cap_field, requested
+from gateway.budgets.look import DECIDING, Look
+from gateway.budgets.second_look import cap_field, requested
 from gateway.wire.peek import asked_in
 from pricing.tokens.images import Picture
 
@@ -29,7 +30,7 @@ def look(
 ):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
 
-    def looked(asked):
+    def looked(asked, shared=None, upstream=upstream):
         return requested(
             method=method,
             path=path.encode(),
@@ -40,6 +41,7 @@ def look(
             model=model,
             websocket=websocket,
             asked=asked,
+            look=shared,
         )
 
     found = looked(None)
@@ -48,6 +50,13 @@ def look(
         asked = asked_in(data) if whole else None
     # The short way, by what the peek has read already, says the same.
     assert replace(looked(asked), only_text=False) == found
+    # And so does a look that other upstreams have used.
+    shared = Look(data)
+    for other in ("anthropic", "mistral"):
+        with suppress(InvalidRequest):
+            looked(asked, shared, other)
+    assert looked(None, shared) == found
+    assert looked(asked, shared) == looked(asked)
     return found
 
 
@@ -447,7 +456,7 @@ def test_a_body_that_is_nested_too_deep_has_no_bound():
 
 
 NAMES = sorted(
-    _DECIDING | {"messages", "input", "contents", "image_url", "type", "source", "data", "maxOutputTokens", "inlineData"}
+    DECIDING | {"messages", "input", "contents", "image_url", "type", "source", "data", "maxOutputTokens", "inlineData"}
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.sampled_from(NAMES),
@@ -507,7 +516,7 @@ _PATHS_TO_TRY = (
 
 
 @given(
-    st.dictionaries(st.sampled_from([*sorted(_DECIDING), "temperature", "metadata", "input"]), _VALUES, max_size=5),
+    st.dictionaries(st.sampled_from([*sorted(DECIDING), "temperature", "metadata", "input"]), _VALUES, max_size=5),
     st.sampled_from(_PATHS_TO_TRY),
     st.sampled_from(["openai", "anthropic", "other"]),
     st.sampled_from(["gpt-4o", "sonar", "gpt-4o-audio-preview", None]),
@@ -546,3 +555,16 @@ def test_a_plain_chat_is_known_to_be_only_text():
         asked=asked_in(data),
     )
     assert (found.only_text, found.max_output, found.choices, found.tier) == (True, 5, 2, "flex")
+
+
+def test_a_body_is_read_once_for_all_upstreams():
+    shared = Look(json.dumps(parts({"type": "image_url", "image_url": {"url": "https://x.test/a.png"}})).encode())
+    assert shared.fields() is shared.fields()
+    assert shared.media is shared.media is not None
+    doubled = Look(b'{"model":"m","n":1,"n":2}')
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match="twice") as refused:
+            doubled.fields()
+        refusals.append(refused.value)
+    assert refusals[0] is refusals[1]

@@ -11,7 +11,7 @@ from gateway.sending.breakers import FAILURES_TO_BREAK, Breakers, asked_pause
 from gateway.sending.outgoing import Credential
 from gateway.sending.routes import Target
 from gateway.sending.tries import Tries, moves_on
-from gateway.wire.engine import Answer
+from gateway.wire.answer import Answer
 
 MANY = 2_000
 

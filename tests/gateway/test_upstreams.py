@@ -2,24 +2,27 @@
 
 import asyncio
 import socket
+from contextlib import closing
 from time import time_ns
 
 import pytest
 
-from domain.errors import UpstreamTimeout, UpstreamUnavailable
+from domain.errors import BudgetExceeded, UpstreamTimeout, UpstreamUnavailable
 from domain.exchange import Labels
 from domain.ids import new_id
+from domain.routes import Retries
 from domain.upstreams import Timeouts, Upstream
 from gateway.sending.breakers import FAILURES_TO_BREAK, Breakers, retry_after
 from gateway.sending.outgoing import Credential
 from gateway.sending.routes import Target
-from gateway.sending.upstreams import Outgoing
+from gateway.sending.upstreams import LONGEST_WHY, MOST_DECISIONS, Outgoing
 from gateway.tee.barrier import Barrier
 from gateway.tee.recording import Recording, RecordingRules
-from gateway.wire.engine import Answer
+from gateway.wire.answer import Answer
 from tests.gateway.calling import Calling, FakeCaller
 from tests.harness import steps
-from tests.harness.upstream import OK, ScriptedUpstream
+from tests.harness.chaos import NONE, ChaosProxy, Fault
+from tests.harness.upstream import OK
 
 ASKED = b"POST /v1/x HTTP/1.1\r\nHost: up.test\r\ncontent-length: 2\r\n\r\n"
 
@@ -30,14 +33,6 @@ def a_record(calling: Calling) -> Recording:
     record = Recording(calling.writer, RecordingRules(), barrier, caller, new_id(time_ns()))
     record.known(("POST", "/v1/x", "up", "openai", "k-1", "ci", "search"), Labels(), None, None, "full", websocket=False)
     return record
-
-
-@pytest.fixture
-async def calling(tmp_path, upstream):
-    running = Calling(tmp_path, upstream)
-    upstream.plan(steps.answer(OK))
-    yield running
-    running.close()
 
 
 def target(upstream: Upstream, name: str = "1") -> Target:
@@ -158,12 +153,10 @@ async def test_nobody_to_ask_is_an_error_of_its_own(calling):
     assert await send(calling) == (UpstreamUnavailable, [])
 
 
-async def test_a_broken_target_gets_one_call_to_prove_itself_and_is_first_again_when_that_is_answered(calling):
+async def test_a_broken_target_gets_one_call_to_prove_itself_and_is_first_again_when_that_is_answered(calling, other):
     """Half-open: while one call is on its way there, the others go past it."""
     now = [100.0]
     calling.upstreams.breakers = Breakers(lambda: now[0])
-    other = ScriptedUpstream()
-    other.plan(steps.answer(OK))
     flaky, good = target(calling.target(name="flaky")), target(calling.target(name="good", port=other.port))
     calling.upstream.plan(steps.answer(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"))
     for _ in range(FAILURES_TO_BREAK):
@@ -180,7 +173,31 @@ async def test_a_broken_target_gets_one_call_to_prove_itself_and_is_first_again_
 
     calling.upstream.plan(steps.answer(OK))
     assert await send(calling, flaky, good) == (200, ["flaky"])
-    other.close()
+
+
+async def test_a_breaker_opens_with_the_network_and_closes_with_it(calling, other):
+    """Five connections are reset, the probe of a link that is half open is swallowed, and the next one comes through."""
+    now = [100.0]
+    calling.upstreams.breakers = Breakers(lambda: now[0])
+    with closing(ChaosProxy(calling.upstream.address)) as chaos:
+        here = target(calling.target(name="here", port=chaos.port, timeouts=Timeouts(first_byte=0.2)))
+        there = target(calling.target(name="there", port=other.port))
+        chaos.fault = Fault(refuse=True)
+        for _ in range(FAILURES_TO_BREAK):
+            assert await send(calling, here, there) == (200, ["here", "there"])
+        chaos.fault = Fault(swallow=True)
+        assert await send(calling, here, there) == (200, ["there"])
+        now[0] += 5.1
+        assert await send(calling, here, there) == (200, ["here", "there"]), "half-open: one call finds out"
+        chaos.fault = NONE
+        now[0] += 5.1
+        assert await send(calling, here, there) == (200, ["there"]), "twice as long now"
+        calling.upstreams.forget()
+        healed = target(calling.target(name="here", port=chaos.port))
+        now[0] += 5.0
+        for _ in range(2):
+            assert await send(calling, healed, there) == (200, ["here"])
+    assert calling.upstreams.breakers.ill == {}
 
 
 # What a failure means
@@ -225,12 +242,137 @@ async def test_connections_are_kept_for_the_next_call(calling):
     assert len(calling.upstream.links) == 1
 
 
-async def test_new_settings_open_new_connections(calling):
+async def test_new_settings_open_new_connections(calling, other):
     await send(calling, target(calling.target()))
     calling.upstreams.forget()
-    other = ScriptedUpstream()
-    other.plan(steps.answer(OK))
     status, _ = await send(calling, target(calling.target(port=other.port)))
-    other.close()
 
     assert (status, len(other.received)) == (200, 1)
+
+
+# Tries that a budget has no room for
+
+BUSY = b"HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: 9\r\n\r\nnot today"
+
+
+class Paying:
+    """Sends a call whose tries must be paid for; `poor` are the upstreams for which there is no room."""
+
+    def __init__(self, calling: Calling, *poor: str) -> None:
+        self.calling = calling
+        self.poor = poor
+        self.record = a_record(calling)
+        self.asked: list[str] = []
+
+    async def cover(self, target: Target) -> None:
+        self.asked.append(target.upstream.name)
+        if target.upstream.name in self.poor:
+            raise BudgetExceeded("There is no room." + " No room at all." * 100)
+
+    async def send(self, *targets: Target, retries: Retries | None = None) -> tuple[int, bytes]:
+        """Return the answer's status and body."""
+
+        def outgoing(_: Target) -> Outgoing:
+            return Outgoing(b"POST", ASKED, b"{}", coded=False, rest=None)
+
+        async with asyncio.timeout(30):
+            answer, _ = await self.calling.upstreams.send(
+                targets, outgoing, self.record, lambda *_: None, cover=self.cover, retries=retries
+            )
+            await answer.whole(1000)
+        status, body = answer.status, answer.beginning
+        answer.close()
+        return status, body
+
+    @property
+    def tried(self) -> list[str]:
+        return [one.upstream for one in self.record.attempts]
+
+    @property
+    def told(self) -> list[str]:
+        assert {(one.rule, one.matched, one.kind) for one in self.record.opening.decisions} <= {("budget", False, "route")}
+        return [one.why for one in self.record.opening.decisions]
+
+
+async def test_where_no_further_try_is_paid_for_the_answer_that_is_there_passes_as_it_is(calling):
+    calling.upstream.plan(steps.answer(BUSY))
+    paying = Paying(calling, "dear", "dearer")
+    targets = [target(calling.target(name=name)) for name in ("up", "dear", "dearer")]
+
+    assert await paying.send(*targets) == (503, b"not today")
+    assert (paying.tried, paying.asked) == (["up"], ["dear", "dearer"])
+    assert [why.partition(" No room")[0] for why in paying.told] == [
+        "dear (credential 1) is not tried: There is no room.",
+        "dearer (credential 1) is not tried: There is no room.",
+    ]
+    assert max(map(len, paying.told)) == LONGEST_WHY
+
+
+async def test_a_try_that_is_not_paid_for_leaves_the_call_to_the_next_target(calling):
+    calling.upstream.plan(steps.answer(BUSY), steps.answer(OK))
+    paying = Paying(calling, "dear")
+    targets = [target(calling.target(name=name)) for name in ("up", "dear", "cheap")]
+
+    assert await paying.send(*targets) == (200, b"{}")
+    assert (paying.tried, paying.asked) == (["up", "cheap"], ["dear", "cheap"])
+
+
+async def test_where_nothing_answered_and_nothing_more_is_paid_for_the_failure_is_told(calling, dead):
+    paying = Paying(calling, "dear")
+    with pytest.raises(UpstreamUnavailable, match="'dead' cannot be reached"):
+        await paying.send(target(dead), target(calling.target(name="dear")))
+    assert len(paying.told) == 1
+
+
+async def test_tries_after_a_pause_that_are_not_paid_for_come_to_an_end_at_once(calling):
+    """The pause would be an hour."""
+    calling.upstream.plan(steps.answer(BUSY))
+    paying = Paying(calling, "up", "other")
+    retries = Retries(times=3, backoff=3_600.0, longest=3_600.0)
+    targets = [target(calling.target(name=name)) for name in ("up", "other")]
+
+    assert await paying.send(*targets, retries=retries) == (503, b"not today")
+    assert (paying.tried, paying.asked) == (["up"], ["other", "up"])
+
+
+async def test_the_target_that_is_paid_for_already_is_tried_where_those_before_it_are_not(calling, dead):
+    """It is left out for its failures, and so the last one."""
+    held_for = target(dead)
+    for _ in range(FAILURES_TO_BREAK):
+        await send(calling, held_for)
+    paying = Paying(calling, "dear", "dearer")
+    with pytest.raises(UpstreamUnavailable, match="'dead' cannot be reached"):
+        await paying.send(held_for, target(calling.target(name="dear")), target(calling.target(name="dearer")))
+    assert (paying.tried, paying.asked) == (["dead"], ["dear", "dearer"])
+
+    paying = Paying(calling, "dear")
+    assert await paying.send(held_for, target(calling.target(name="dear")), target(calling.target())) == (200, b"{}")
+    assert (paying.tried, paying.asked) == (["up"], ["dear", "up"])
+
+
+async def test_a_caller_that_leaves_while_a_try_is_paid_for_leaves_no_connection_behind(calling):
+    """The answer of the try before is there still."""
+    calling.upstream.plan(steps.answer(BUSY))
+    paying, asked = Paying(calling), asyncio.Event()
+
+    async def waits(_: Target) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    paying.cover = waits
+    leaving = asyncio.create_task(paying.send(target(calling.target()), target(calling.target(name="other"))))
+    async with asyncio.timeout(30):
+        await asked.wait()
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+    assert calling.upstreams.running(calling.target()) == 0
+
+
+async def test_what_is_told_of_tries_that_are_not_made_is_bounded(calling):
+    calling.upstream.plan(steps.answer(BUSY))
+    paying = Paying(calling, "dear")
+    dear = [target(calling.target(name="dear"), str(number)) for number in range(MOST_DECISIONS + 9)]
+
+    assert (await paying.send(target(calling.target()), *dear))[0] == 503
+    assert len(paying.told) == MOST_DECISIONS

@@ -23,6 +23,7 @@ class Fault:
         latency: seconds that each piece of an answer is held back.
         reset_after: break the connection off with RST after so many bytes of an answer; 0 is before its first.
         close_after: end the answer with FIN after so many bytes, and read on (half-close).
+        stall_after: pass nothing of an answer on after so many bytes, and keep the connection open (half-open).
         swallow: pass nothing on, in either direction, and keep the connection open (half-open).
         drip: pass an answer on one byte at a time.
         refuse: reset connections as they are accepted.
@@ -33,6 +34,7 @@ class Fault:
     latency: float = 0.0
     reset_after: int | None = None
     close_after: int | None = None
+    stall_after: int | None = None
     swallow: bool = False
     drip: bool = False
     refuse: bool = False
@@ -155,11 +157,13 @@ class _Link:
         self._proxy.pause(fault.latency)
         if fault.swallow:
             return True
-        limits = [limit for limit in (fault.reset_after, fault.close_after) if limit is not None]
+        limits = [limit for limit in (fault.reset_after, fault.close_after, fault.stall_after) if limit is not None]
         left = max(limits[0] - self._passed, 0) if limits else len(data)
         self._send(data[:left], drip=fault.drip)
         self._passed += len(data[:left])
         if not limits or left > len(data):
+            return True
+        if fault.stall_after is not None:
             return True
         if fault.waits:
             self._proxy.wait()

@@ -15,7 +15,8 @@ from langsmith.run_trees import _parse_dotted_order
 from langsmith.schemas import Run
 
 from destinations.client import client_for
-from destinations.langsmith import LangSmithConfig, run_of
+from destinations.langsmith import LangSmithConfig
+from destinations.langsmith_runs import run_of
 from domain.destinations import Unavailable
 from tests.destinations.fixture import BATCH, STARTED_AT, fixture_span, hostile, parcel
 from tests.destinations.presets import config, told

@@ -133,8 +133,9 @@ def test_fields_that_rules_set_are_hashed_like_the_labels_that_they_are_made_of(
     assert fitted_extra(given, mode="full", profile=()) == given == {"who": "a@y.org", "all": ["a@y.org", 7], "team": "a"}
 
 
-def test_without_content_there_are_no_bodies_no_arguments_and_no_secrets_in_errors():
-    one = span(error=CallError(None, None, f"bad key {KEY}, {MAIL}"), tool_calls=(ToolCall("t", "n", CARD),))
+def test_without_content_there_are_no_bodies_no_arguments_and_no_secrets_in_our_errors():
+    denied = {"outcome": "denied", "error": CallError(None, None, f"bad key {KEY}, {MAIL}")}
+    one = span(tool_calls=(ToolCall("t", "n", CARD),), **denied)
     fit, none = fitted(one, content({"a": 1}), mode="none", profile=())
     assert none is None
     assert fit.content == "none"

@@ -45,11 +45,31 @@ def test_the_claims_keep_their_order_and_their_counters() -> None:
     assert found == Settlement(
         "call-1-away",
         (
-            Owed(HeldClaim("usd", 900, "usd", 1000), 5),
+            Owed(HeldClaim("usd", 900, "usd", 1000), 5, priced=True),
             Owed(HeldClaim("tokens", 5000, "tokens"), 1280),
             Owed(HeldClaim("requests", 1, "requests", 10), 1),
         ),
     )
+
+
+def test_only_what_follows_the_price_of_the_call_is_said_to() -> None:
+    silent = Attempt("openai", "1", 0, sent=True, held=(40, 50, 1))
+    cases = [
+        (exchange(), {"cost": 5000}, [(True, 0), (False, 0), (False, 0)]),
+        (exchange(), {"cost": None, "cost_status": "unknown"}, [(True, 0), (False, 0), (False, 0)]),
+        (exchange(closed=False), {"cost": 5000, "cost_status": "estimated"}, [(False, 0)] * 3),
+        (exchange(ending="refused"), {"cost": None, "cost_status": "none"}, [(False, 0)] * 3),
+    ]
+    for call, span, wanted in cases:
+        found = settlement_of(call, a_span(**span))
+        assert found is not None
+        assert [(one.priced, one.beside) for one in found.owed] == wanted
+    call = exchange()
+    assert call.closing is not None
+    call.closing.attempts = (silent, Attempt("openai", "1", 0, 200))
+    found = settlement_of(call, a_span(cost=5000))
+    assert found is not None
+    assert [(one.amount, one.priced, one.beside) for one in found.owed[:2]] == [(45, True, 40), (1330, False, 50)]
 
 
 def test_what_is_unknown_is_owed_at_the_hold() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recorder.profiles import KINDS, PROFILES, kinds_of, unknown_name
 from recorder.recognising.kinds import KINDS as TABLE
-from recorder.redaction import MEDIA, Redactor, redactor, summary
+from recorder.redaction import MEDIA, Redactor, redactor
 
 ALL = redactor(kinds_of(["gdpr"]))
 
@@ -128,8 +128,8 @@ def test_what_is_kept(text):
 def test_counts_by_kind_hold_nothing_of_what_was_masked():
     counts = Counter()
     ALL.value({"a": ["x@y.org and z@y.org", {"b": "4111111111111111"}]}, counts)
-    assert summary(counts) == "redacted: 1 card (0.98), 2 email (0.97)"
-    assert summary(Counter()) == "redacted: nothing found"
+    assert ALL.summary(counts) == "redacted: 1 card (0.98), 2 email (0.97)"
+    assert ALL.summary(Counter()) == "redacted: nothing found"
 
 
 def test_values_of_secret_names_and_card_numbers_written_as_numbers_are_masked():

@@ -8,7 +8,7 @@ import pytest
 from domain.deliveries import Owed
 from domain.errors import StoreUnavailable
 from domain.replays import ReplayAsked
-from recorder.replaying import MOST_KEPT, MOST_RUNNING, Replays
+from recorder.replaying import FORGOTTEN, MOST_KEPT, MOST_RUNNING, Replays
 from storage.database import open_database
 from storage.spans import SpanStore
 from tests.dashboard.spans import AT, span
@@ -332,3 +332,39 @@ def test_the_courier_is_told_how_fast_and_when_that_is_over(tmp_path, spans, sav
     desk.replays.step()
     assert told[2] == ("hook", 3.0)
     assert told[-1] == ("hook", None)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        'customer == "acme" && cost_usd > 0.1',
+        "customer in ['x', 'ACME']",
+        'customer == "\\x61cme"',
+        "status == 500 // for acme",
+        'user == "joe" || user == "acme labs"',
+    ],
+)
+def test_a_condition_that_names_somebody_is_forgotten_and_its_replay_stopped(desk, saved, where):
+    done = desk.begin(where=where)
+    desk.run()
+    running = desk.begin(where=where, rate=1.0)
+    assert desk.replays.forget(["acme"]) == 2
+    assert desk.replays.forget(["acme"]) == 0
+    for _ in range(2):
+        assert [desk.replays.get(one.id).state for one in (done, running)] == ["done", "stopped"]
+        assert {one.asked.where for one in desk.replays.all()} == {FORGOTTEN}
+        assert "acme" not in desk.path.read_text().lower()
+        desk.restarted()
+    assert desk.replays.estimate(desk.replays.get(done.id).asked, 1.0).spans == 0
+
+
+@pytest.mark.parametrize("where", [None, 'section == " - "', 'customer == "acmes"', 'tags.acme == "x"', 'model == "o3"'])
+def test_other_conditions_stay_and_their_replays_run_on(desk, saved, where):
+    begun = desk.begin(where=where)
+    assert desk.replays.forget(["acme", ""]) == 0
+    assert desk.replays.get(begun.id) == begun
+
+
+def test_a_condition_that_cannot_be_read_is_forgotten(desk, saved):
+    desk.begin(where='customer == "acme')
+    assert desk.replays.forget(["somebody"]) == 1

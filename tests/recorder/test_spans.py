@@ -8,6 +8,7 @@ from domain.calls import Call, CallError, ToolCall, Usage
 from domain.exchange import Attempt, Exchange, Labels, OwnError
 from domain.ids import span_id_for
 from recorder.spans import content_of, record_of, span_of
+from recorder.withholding import WITHHELD
 from tests.recorder.exchanges import AT, closing, exchange, opening
 
 CALL = Call("chat", "ok", model="gpt-4o", input={"model": "gpt-4o"}, output={"id": "x"})
@@ -124,7 +125,7 @@ def test_without_capture_neither_bodies_nor_arguments_are_kept():
     assert content is None
     assert span.content == "none"
     assert span.tool_calls == (ToolCall("t1", "find", ""),)
-    assert span.error.message == "for [email]"
+    assert span.error.message == WITHHELD
 
 
 @pytest.mark.parametrize(

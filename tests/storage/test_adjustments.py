@@ -5,16 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 from domain.calls import Usage
-from domain.ledger import Claim
 from domain.spans import Span
 from storage.adjustments import AdjustmentStore
 from storage.database import Database
 from storage.queries import CallQuery
 from storage.spans import SpanStore
-from storage.spending import SPENDING, Spending
 from tests.storage.samples import BEGIN, SECOND, a_span
 
 EVER = (0, 2**62, (-1, 0))
@@ -122,14 +120,3 @@ def test_rollups_are_moved_by_the_difference(database: Database, store_spans: Sp
     high, low, unpriced, calls = (int(one) for one in sums)
     assert high * 10**9 + low == 2 * (10**10 + 1) + 5
     assert (unpriced, calls) == (0, 3)
-
-
-def test_counters_of_budgets_are_moved_in_the_same_transaction(database: Database, store_spans: SpanStore) -> None:
-    span = a_span(cost=1)
-    store_spans.save([(span, None)])
-    with database.writing() as connection:
-        rows = [{"counter": name, "part": 0, "amount": 10, "rolling": 0, "forget_at": None} for name in ("a", "b")]
-        connection.execute(insert(SPENDING), rows)
-    store = AdjustmentStore(database, lambda _: [Claim("a", 5, None), Claim("b", -11, None), Claim("c", 3, None)])
-    store.adjust([at(span, 2)], run="r", made_at=1)
-    assert [(claim.counter, claim.amount) for claim in Spending(database).sums()] == [("a", 15), ("b", 0)]

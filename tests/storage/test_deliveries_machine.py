@@ -160,6 +160,13 @@ class Deliveries(RuleBasedStateMachine):
                 self.store.beat(now=NOW + second * LONGEST_STEP)
 
     @rule()
+    def start_over(self) -> None:
+        self.stale += self.held.values()
+        self.held.clear()
+        self.store.start_over()
+        self.store.beat(now=self.now)
+
+    @rule()
     def beat(self) -> None:
         self.store.beat(now=self.now)
 

@@ -15,6 +15,7 @@ import pytest
 
 from domain.deliveries import Counts, Owed
 from storage.database import Database, open_database
+from storage.deliveries.loading import Loader
 from storage.deliveries.offices import LONGEST_STEP, SILENCE
 from storage.deliveries.store import DeliveryStore
 from storage.spans import SpanStore
@@ -263,3 +264,28 @@ def test_everything_at_once_keeps_the_totals(database: Database, database_url: s
     store = a_store(database, "one")
     assert store.discrepancies() == []
     assert all(one.accepted == one.delivered + one.pending + one.dead for one in store.counts().values())
+
+
+def test_who_starts_over_has_nothing_of_before_and_what_is_being_claimed_meanwhile_is_lost_with_it(database: Database) -> None:
+    class Interrupted(DeliveryStore):
+        """It starts over in the middle of a claim, as another thread may."""
+
+        interrupted = False
+
+        def _loader(self) -> Loader:
+            if not self.interrupted:
+                self.interrupted = True
+                self.start_over()
+            return super()._loader()
+
+    store = Interrupted(database, office="office-1", now=lambda: NOW)
+    spans = save(database, 4, "a")
+    assert len(claim(store, most=2)) == 2
+    assert ids(claim(store)) == [one.id for one in spans[2:]]
+    store.beat(now=NOW)
+    assert ids(claim(store)) == [one.id for one in spans[:2]]
+    store.beat(now=NOW)
+    assert claim(store) == []
+    store.start_over()
+    store.beat(now=NOW)
+    assert len(claim(store)) == 4

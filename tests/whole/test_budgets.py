@@ -19,7 +19,7 @@ from tests.harness.faults import processes, standing_still
 from tests.harness.gate import ROOT, Gate, environment, run_gate
 from tests.harness.messages import Ended
 from tests.harness.records import Records
-from tests.harness.steps import Await, AwaitClosed, Linger, ReadBody, Script, Send
+from tests.harness.steps import Await, AwaitClosed, Linger, ReadBody, Reset, Script, Send
 from tests.harness.upstream import ScriptedUpstream
 from tests.harness.wire import until
 from tests.pricing.shapes import chat as usage_of
@@ -48,6 +48,7 @@ KEYS: dict[str, str] = {
     "late": 'limit_usd = "1"',
     "crowd-killed": 'limit_usd = "0.00006"',
     "tried": 'limit_usd = "1"',
+    "tried-broken": 'limit_usd = "1"',
     "tried-once": 'limit_usd = "0.0000006"',
 }
 LIMITS = {"often": "rpm = 5", "much": "tpm = 500", "side-by-side": "parallel = 1"}
@@ -204,7 +205,7 @@ def test_what_is_spent_is_the_sum_of_what_the_calls_cost_each_rounded_up(
 def test_a_stream_that_was_cut_is_recorded_and_charged_for_what_was_sent(
     gate: Gate, records: Records, upstream: ScriptedUpstream
 ) -> None:
-    sent = DELTA * 850
+    sent = DELTA * 1_050
     upstream.plan((ReadBody(), Send(HEAD), Send(b"%x\r\n%b\r\n" % (len(sent), sent)), AwaitClosed()))
     got = call(gate, "cut", body(9_000, stream=True))
     assert got.body.data.count(b"word") > 700
@@ -233,10 +234,24 @@ def test_of_several_tries_what_they_cost_is_spent(gate: Gate, records: Records, 
 def test_a_try_that_was_refused_leaves_nothing_spent_behind(gate: Gate, records: Records, upstream: ScriptedUpstream) -> None:
     upstream.plan(fails(500), answers(20, 50))
     got = call(gate, "tried-once", target=b"/once/v1/chat/completions")
-    assert (code_of(got), len(upstream.received)) == ("insufficient_quota", 1)
+    assert (got.status, got.body.data, len(upstream.received)) == (500, b"{}", 1)
     record = records.one(got.header("x-faregate-call"))
-    assert (record["outcome"], record["error"]["code"], len(record["attempts"])) == ("error", "insufficient_quota", 1)
+    assert (record["outcome"], record["status"], len(record["attempts"])) == ("error", 500, 1)
+    assert record["rules"][-1]["why"].startswith(
+        ("once (credential 1) is not tried: Budget", "once (credential 2) is not tried: Budget")
+    )
     settles(records, "tried-once", 0)
+
+
+def test_a_try_that_broke_off_is_spent_as_it_was_held_beside_what_the_next_one_cost(
+    gate: Gate, records: Records, upstream: ScriptedUpstream
+) -> None:
+    upstream.plan((ReadBody(), Reset()), answers(20, 50))
+    got = call(gate, "tried-broken", target=b"/tries/v1/chat/completions")
+    assert (got.status, got.header("x-faregate-attempts")) == (200, "2")
+    both = 10**9 - nano(got.header("x-faregate-budget-remaining-usd") or "")
+    assert [one["status"] for one in records.one(got.header("x-faregate-call"))["attempts"]] == [None, 200]
+    settles(records, "tried-broken", both // 2 + 180)
 
 
 # Members

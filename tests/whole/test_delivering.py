@@ -98,11 +98,6 @@ allow_private = true
 type = "otlp"
 url = "https://127.0.0.1:4318"
 
-[destinations.metadata]
-type = "otlp"
-url = "https://169.254.169.254"
-allow_private = true
-
 [destinations.six]
 type = "otlp"
 url = "https://[::1]:4318"
@@ -151,7 +146,7 @@ otherwise = "spare"
 [[rules]]
 name = "nowhere"
 when = 'tags.nowhere == "yes"'
-send_to = ["loopback", "metadata", "six", "inner"]
+send_to = ["loopback", "six", "inner"]
 
 [[rules]]
 name = "what happens"
@@ -295,7 +290,7 @@ def told(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -
 
 def _quiet(gate: Gate) -> bool:
     names = ("all", "bare", "left", "right", "some", "files", "echoes")
-    nowhere = ("loopback", "metadata", "six", "inner")
+    nowhere = ("loopback", "six", "inner")
     return not any(counts(gate, name)["pending"] for name in names) and all(
         one["state"] == "misconfigured" for one in api(gate, "/api/v1/destinations")["destinations"] if one["name"] in nowhere
     )
@@ -356,10 +351,9 @@ def test_an_address_that_is_not_allowed_is_refused_in_one_clear_sentence(told: T
     for name, address in (("loopback", "127.0.0.1"), ("six", "::1"), ("inner", "10.0.0.1")):
         assert f"{address}: it is a private address" in found[name]["last_error"]
         assert "allow_private = true" in found[name]["last_error"]
-    assert "no destination may be at" in found["metadata"]["last_error"]
-    said = [line for line in told.gate.said().splitlines() if "169.254.169.254" in line]
+    said = [line for line in told.gate.said().splitlines() if "10.0.0.1" in line]
     assert len(said) == 1
-    assert {counts(told.gate, name)["pending"] for name in ("loopback", "six", "inner", "metadata")} == {1}
+    assert {counts(told.gate, name)["pending"] for name in ("loopback", "six", "inner")} == {1}
 
 
 def test_no_secret_and_no_prompt_is_said_anywhere(told: Told) -> None:

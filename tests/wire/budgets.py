@@ -166,8 +166,8 @@ def locked(gate: Gate) -> Iterator[None]:
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 DELTA = b'data: {"id":"c","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"word "}}]}\n\n'
-# More tokens than a first slice leaves alone, fewer than it holds.
-ENOUGH = 850
+# More tokens than a first slice holds.
+ENOUGH = 1_050
 
 
 def chunk(data: bytes) -> bytes:

@@ -9,7 +9,7 @@ from tests.harness.compare import request
 from tests.harness.gate import Gate, free_port
 from tests.wire.budgets import NANO, PRICES, chat
 from tests.wire.budgets import prepare as prepare_budgets
-from tests.wire.settings import MANAGED, SERVER, upstream_table
+from tests.wire.settings import MANAGED, PATIENT, SERVER, upstream_table
 
 # Each case has a breaker of its own, and is told by a label in the path.
 CASES = (
@@ -25,10 +25,20 @@ CASES = (
     "latency",
     "breaker",
     "upload",
-    "silent-for-route",
     "renamed",
     "stream",
+    "late",
+    "kept",
+    "stall-head",
+    "stall-body",
+    "counted",
 )
+# What the first upstream may take, where that is what ends its try. Its head is never waited for on a busy machine where the answer matters.
+HASTY = {
+    **dict.fromkeys(("swallow", "late", "stall-head", "counted"), 'connect = "5s", first_byte = "1s", idle = "30s"'),
+    "stall-body": 'connect = "5s", first_byte = "30s", idle = "1s"',
+}
+MODELS = {"renamed": "/m-there", "counted": "/m-dear"}
 EXTRA = """
 [[routes]]
 name = "denied"
@@ -91,6 +101,11 @@ when = 'tags.case == "upload-gone"'
 try = ["gone", "b"]
 
 [[routes]]
+name = "counted-gone"
+when = 'tags.case == "counted-gone"'
+try = ["gone", "b/m-dear"]
+
+[[routes]]
 name = "session"
 when = 'tags.case == "session"'
 try = ["gone", "b/m-live"]
@@ -109,17 +124,22 @@ def for_routes(chaos: int, first: int, second: int) -> str:
     tables.append(upstream_table("rotating", first, keys=("sk-" + "one", "sk-" + "two", "sk-" + "three")))
     routes = []
     for case in CASES:
-        hasty = 'connect = "5s", first_byte = "1s", idle = "30s"' if case == "swallow" else None
-        tables.append(upstream_table(f"x-{case}", chaos, **({"timeout": hasty} if hasty else {})))
+        tables.append(upstream_table(f"x-{case}", chaos, timeout=HASTY.get(case, PATIENT)))
         tables.append(upstream_table(f"y-{case}", second))
-        model = "/m-there" if case == "renamed" else ""
+        model = MODELS.get(case, "")
         routes.append(f'[[routes]]\nname = "{case}"\nwhen = \'tags.case == "{case}"\'\ntry = ["x-{case}", "y-{case}{model}"]\n')
-    budget = '[[budgets]]\nscope = "key:counted"\nlimit_usd = "0.0000200"\nwindow = "total"\nmode = "strict"\n'
-    keys = f'[keys.ci]\nsecret = "{MANAGED}"\n[keys.counted]\nsecret = "{COUNTED}"\n'
-    return SERVER + "".join(tables) + "".join(routes) + EXTRA + keys + budget
+    keys = {"ci": MANAGED, "counted": COUNTED, "plenty": PLENTY}
+    limits = {"counted": "0.0000200", "plenty": "1"}
+    tables += [f'[keys.{name}]\nsecret = "{secret}"\n' for name, secret in keys.items()]
+    tables += [
+        f'[[budgets]]\nscope = "key:{name}"\nlimit_usd = "{limit}"\nwindow = "total"\nmode = "strict"\n'
+        for name, limit in limits.items()
+    ]
+    return SERVER + "".join(tables) + "".join(routes) + EXTRA
 
 
 COUNTED = "fg-" + "counted-key-of-the-tests-of-routes-01"
+PLENTY = "fg-" + "another-key-of-the-tests-of-routes-01"
 
 
 def asked(

@@ -77,7 +77,7 @@ def check_cut(key: str, gate: Gate, upstream: ScriptedUpstream) -> None:
     got = call(gate, key, body, target=target, headers=b"Accept-Encoding: gzip, br\r\n")
     assert (got.status, got.body.framing, got.body.ending) == (200, "chunked", "complete")
     count, rest = split_at(got.body.data, delta)
-    assert 700 < count <= ENOUGH
+    assert 950 < count <= ENOUGH
     error = ended_with(rest, key)
     if key == "cut-anthropic":
         assert error["type"] == "rate_limit_error"
@@ -109,7 +109,7 @@ def check_cut_on_a_warm_connection(key: str, gate: Gate, upstream: ScriptedUpstr
         got = client.answer()
         assert len({id(one.link) for one in upstream.received}) == 1
         count, rest = split_at(got.body.data, DELTA)
-        assert 700 < count <= ENOUGH
+        assert 950 < count <= ENOUGH
         assert ended_with(rest, key)["code"] == "insufficient_quota"
         assert got.body.ending == "complete"
         until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
@@ -181,7 +181,7 @@ def test_an_event_that_has_begun_ends_first(gate: Gate, upstream: ScriptedUpstre
         upstream.signal("seen")
         got = client.answer()
     count, rest = split_at(got.body.data, DELTA)
-    assert 700 < count <= ENOUGH + 1
+    assert 950 < count <= ENOUGH + 1
     assert ended_with(rest, "cut-inside")["code"] == "insufficient_quota"
 
 

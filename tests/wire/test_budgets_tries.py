@@ -1,7 +1,5 @@
 """Each try of a call under a budget is held before it is sent, through real sockets."""
 
-import json
-
 import pytest
 
 from tests.harness.gate import Gate
@@ -32,10 +30,15 @@ def test_a_further_try_is_held_too(status: str, gate: Gate, upstream: ScriptedUp
 
 
 @pytest.mark.parametrize("status", FAILED)
-def test_a_further_try_that_is_not_paid_for_is_not_made(status: str, gate: Gate, upstream: ScriptedUpstream) -> None:
-    upstream.plan(fails(FAILED[status]), answer(OK))
+def test_a_further_try_that_is_not_paid_for_is_not_made_and_the_answer_that_is_there_passes(
+    status: str, gate: Gate, upstream: ScriptedUpstream
+) -> None:
+    """What the upstream says is worth more to an app than that a second try had no room: above all whether, and when, to try again."""
+    failure = b'HTTP/1.1 %b Oh\r\nContent-Length: 8\r\nRetry-After: 7\r\nX-Odd: kept\r\n\r\n{"no":1}' % status.encode()
+    upstream.plan(answer(failure), answer(OK))
     got = call(gate, f"once-{status}", target=f"/once-{status}/v1/chat/completions".encode())
-    assert (got.status, json.loads(got.body.data)["error"]["code"]) == (429, "insufficient_quota")
-    assert (got.header("x-should-retry"), got.header("x-faregate-attempts")) == ("false", "1")
-    assert got.header("x-faregate-budget") == f"key:once-{status};limit=0.0000015;spent=0.00;held=0.000001;resets=never"
+    assert (got.status, got.body.data, got.body.ending) == (FAILED[status], b'{"no":1}', "complete")
+    assert (got.header("retry-after"), got.header("x-odd")) == ("7", "kept")
+    assert (got.header("x-faregate-error-origin"), got.header("x-faregate-attempts")) == ("upstream", "1")
+    assert got.header("x-faregate-budget-remaining-usd") == "0.0000005"
     assert len(upstream.received) == 1

@@ -60,6 +60,11 @@ class MemoryQueue:
 
     # The protocol.
 
+    def start_over(self):
+        for rows in self.rows.values():
+            for row in rows.values():
+                row.claimed = False
+
     def claim(self, destination, lane, *, now, most, most_bytes, keep_batches=False, batch=""):
         self._here()
         self.claims += 1

@@ -230,6 +230,21 @@ def test_the_thread_goes_on_whatever_happens_and_ends_when_it_is_told_to(tmp_pat
     database.close()
 
 
+def test_a_claim_that_nobody_has_any_more_is_delivered_when_the_courier_has_started_again():
+    fake = Fake()
+    with world_of(fake) as world:
+        world.run(1)
+        owed = world.owe("d", 3)
+        world.queue.claim("d", "live", now=world.wall(), most=2, most_bytes=1)
+        world.run(100)
+        assert fake.taken == owed[2:]
+        world._task.cancel()
+        world.ask(asyncio.wait({world._task}))
+        world._task = None
+        world.run(100)
+        assert sorted(fake.taken) == sorted(owed)
+
+
 def test_without_destinations_nothing_runs():
     courier = Courier(None, {})
     courier.start()

@@ -240,6 +240,28 @@ def test_a_destination_that_cannot_be_made_is_misconfigured_and_tried_again():
         assert fake.taken == owed
 
 
+def test_somebody_who_asks_has_a_destination_made_at_once_that_could_not_be_made():
+    fake = Fake()
+    broken = [OSError("no such file")]
+
+    def make():
+        if broken:
+            raise broken[0]
+        return Made(fake)
+
+    with World({"d": fake}, d={"make": make}) as world:
+        owed = world.owe("d", 10)
+        world.run(20)
+        world.owe("d", 1)
+        broken.clear()
+        world.run(20)
+        assert world.status().state == "misconfigured", "to owe something is not to ask"
+        world.courier.retry("d")
+        world.run(5)
+        assert fake.taken[:10] == owed
+        assert world.status().state == "idle"
+
+
 def test_what_a_destination_should_not_raise_counts_as_no_answer():
     fake = Fake(until(100, ZeroDivisionError("a bug")))
     with World({"d": fake}) as world:
@@ -386,8 +408,16 @@ def test_a_flapping_destination_is_not_told_again_and_again():
 
 
 def test_the_dead_are_told_in_one_event_for_many():
-    with World({"d": Fake(always(Rejected("bad", status=400)), items=50)}) as world:
+    good = set()
+
+    def answer(request):
+        if set(request.calls) - good:
+            raise Rejected("bad", status=400)
+        return Receipt(200)
+
+    with World({"d": Fake(answer, items=50)}) as world:
         for _ in range(30):
+            good.update(world.owe("d", 1))
             world.owe("d", 10)
             world.run(60)
         told = [event for event in world.events if event.type == "deliveries.dead"]

@@ -1,7 +1,11 @@
 """The Redis ledger when Redis is paused, killed, emptied or slow: unavailable within milliseconds, and whole again without a restart."""
 
 import asyncio
+import subprocess
+import sys
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from time import monotonic
 
 import pytest
 import redis
@@ -9,6 +13,7 @@ import redis
 from domain.ledger import Claim, Held, LedgerLost, LedgerUnavailable, Refused, Standing
 from gateway.budgets.holding import LEASE_SECONDS, RENEW_SECONDS
 from storage.ledger import begin_ledger, open_ledger, open_settling_ledger
+from storage.ledger.hearing_time import MOST_STEPS, HearingTime
 from storage.ledger.redis import YOUNG_SECONDS, RedisHolding, RedisSettling
 from storage.ledger.redis_client import CONNECTIONS, DEADLINE, FIRST_PROBE, LAST_PROBE, AsyncRedis, WaitingRedis
 from tests.storage.ledger.conftest import LEASE, NOW, PATIENT, RedisServer, a_claim
@@ -56,11 +61,11 @@ def test_the_deadlines_are_milliseconds_and_there_are_no_retries() -> None:
     """Redis' own client would wait for 5 s, ten times."""
     waiting, gate = WaitingRedis("redis://localhost:1"), AsyncRedis("redis://localhost:1")
     for pool in (waiting._client.connection_pool, gate._client.connection_pool):
-        settings = pool.connection_kwargs
-        assert (settings["socket_timeout"], settings["socket_connect_timeout"]) == (DEADLINE, DEADLINE)
-        assert settings["retry"]._retries == 0
+        assert pool.connection_kwargs["retry"]._retries == 0
+    settings = waiting._client.connection_pool.connection_kwargs
+    assert (settings["socket_timeout"], settings["socket_connect_timeout"]) == (DEADLINE, DEADLINE)
     assert DEADLINE <= 0.05
-    assert gate._client.connection_pool.timeout == DEADLINE
+    assert gate._deadline == DEADLINE
 
 
 async def test_a_hold_is_one_round_trip(redis_server: RedisServer) -> None:
@@ -105,6 +110,45 @@ async def test_a_redis_that_is_paused_fails_once_by_its_deadline_and_then_at_onc
                 await patient.hold("two", [a_claim(1)], **TIME)
             assert isinstance(await patient.hold("three", [a_claim(1)], **TIME), Held)
             assert office.standings([COUNTER]) == {COUNTER: Standing(0, 1)}
+
+
+async def test_a_loop_that_is_busy_with_something_else_does_not_take_a_healthy_redis_for_away(redis_server: RedisServer) -> None:
+    """The answer lies in the socket while the deadline passes: it is heard all the same, whether the call was warm or one of many cold ones."""
+    deadline = 0.01
+    with closing(office_of(redis_server.url)):
+        async with gate_of(redis_server.url, deadline=deadline) as gate:
+            for some in (["cold"], ["warm"], [f"h{number}" for number in range(3 * CONNECTIONS)]):
+                holds = [asyncio.ensure_future(gate.hold(name, [a_claim(1, limit=1000)], **TIME)) for name in some]
+                while not all(hold.done() for hold in holds):
+                    await asyncio.sleep(0)
+                    _stall(deadline * 2)
+                assert {type(hold.result()) for hold in holds} == {Held}
+            assert not gate._redis.is_open
+
+
+def _stall(seconds: float) -> None:
+    """Keep the thread busy for so long, as a large body or another program would."""
+    end = monotonic() + seconds
+    while monotonic() < end:
+        pass
+
+
+async def test_a_loop_that_is_late_in_every_turn_still_gives_up_at_last() -> None:
+    loop = asyncio.get_running_loop()
+    turns = 0
+
+    def stall() -> None:
+        nonlocal turns, timer
+        turns += 1
+        _stall(0.001)
+        timer = loop.call_soon(stall)
+
+    timer = loop.call_soon(stall)
+    with pytest.raises(TimeoutError):
+        async with HearingTime(0.001):
+            await asyncio.Event().wait()
+    timer.cancel()
+    assert turns >= MOST_STEPS
 
 
 async def test_a_hold_whose_caller_left_while_redis_was_paused_is_given_back(redis_server: RedisServer) -> None:
@@ -261,14 +305,42 @@ async def test_all_keys_are_in_one_slot_of_a_cluster(redis_server: RedisServer) 
             assert {key.partition(b":")[0] for key in other.keys("*")} == {b"{faregate}"}
 
 
-def test_opening_a_ledger_names_what_is_missing_or_wrong(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opening_a_ledger_says_what_is_wrong_with_its_address(tmp_path) -> None:
     with pytest.raises(ValueError, match="redis://"):
         open_ledger(tmp_path / "ledger.db", "http://nothing")
     assert isinstance(open_settling_ledger(tmp_path / "ledger.db", "redis://localhost:1"), RedisSettling)
-    monkeypatch.setitem(__import__("sys").modules, "storage.ledger.redis", None)
-    for opening in (open_ledger, open_settling_ledger):
-        with pytest.raises(ValueError, match=r"pip install 'faregate\[redis\]'"):
-            opening(tmp_path / "ledger.db", "redis://localhost:1")
+
+
+WITHOUT_REDIS = """
+import sys
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+
+
+class NotInstalled(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "redis":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, NotInstalled())
+from storage.ledger import foreign_ledger, note_store_of, open_ledger, open_settling_ledger
+
+path = Path(sys.argv[1]) / "ledger.db"
+note_store_of(path, "a" * 32)
+for opening in (open_ledger, open_settling_ledger, foreign_ledger):
+    try:
+        opening(path, "redis://localhost:1")
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_a_redis_without_its_client_installed_says_what_to_install(tmp_path) -> None:
+    """In a process of its own, where the package is not to be found: it is an extra."""
+    command = [sys.executable, "-c", WITHOUT_REDIS, str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3]).stdout
+    assert said.splitlines() == ["a ledger in Redis needs one more package: pip install 'faregate[redis]'"] * 3
 
 
 def test_a_ledger_in_a_file_needs_no_redis(tmp_path) -> None:
