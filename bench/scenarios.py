@@ -11,6 +11,7 @@ from bench.figures import Figure
 from bench.gateway import CAPPED, KEY, Faregate, help_cpu_seconds, start_seconds
 from bench.processes import Memory, memory
 from bench.routes import choosing_us
+from bench.sick import gate_beside_sick
 from bench.tools import Address, Work
 from bench.windows import Bench, Round, middle, office_apart, percentile
 
@@ -70,8 +71,11 @@ def draining(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
 
 
 def lagging(bench: Bench, faregate: Faregate) -> Iterator[Figure]:
-    """How late spans arrive at a well destination, at 100 calls a second, beside three that hang, refuse and crawl, and without them."""
+    """What three destinations that hang, refuse and crawl do to calls, and to spans for a well one, at 100 calls a second."""
     del faregate
+    gate = gate_beside_sick(bench)
+    note = f"{gate.sick / 1e3:.1f} ms over {gate.alone / 1e3:.1f} ms without them; windows of {gate.samples:,} calls in turn"
+    yield Figure("latency of calls beside three sick destinations, p99, times that without", gate.sick / gate.alone, "x", note=note)
     seconds = 10 if bench.rounds == 1 else 30
     alone, beside = (delivery.lag_seconds(seconds, sick=sick) for sick in (False, True))
     note = f"alone {percentile(alone, 0.99):.2f} s; {len(beside):,} spans"

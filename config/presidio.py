@@ -16,6 +16,8 @@ _Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,31}$")]
 
 
 def _soon(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("it must be longer than 0s")
     if seconds > LONGEST:
         raise ValueError(f"it is at most {LONGEST:g}s: others wait meanwhile")
     return seconds

@@ -22,6 +22,7 @@ from dashboard import (
     deliveries,
     demo,
     destinations,
+    erasing,
     keys,
     live,
     page,
@@ -36,7 +37,7 @@ from dashboard.budget_json import Budgets
 from dashboard.destination_desk import DestinationDesk
 from dashboard.keyring import KeyRing
 from dashboard.live import Live
-from dashboard.prices import PriceDesk
+from dashboard.price_desk import PriceDesk
 from dashboard.problems import Problem, answer_problem
 from dashboard.rules import RuleDesk
 from dashboard.sign_in import Access, Guard, Sessions, mint, sign_out
@@ -86,6 +87,7 @@ def make_app(parts: Parts, now: Callable[[], float] = time.time) -> Starlette:
             *keys.ROUTES,
             *live.ROUTES,
             *demo.ROUTES,
+            *erasing.ROUTES,
             *status.ROUTES,
             *token_counts.ROUTES,
             *usage.ROUTES,

@@ -3,12 +3,12 @@
 The gate reads them from a file, which is written whole after each change, and now and then in case another office changed something.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dashboard.published import Published
 from domain.budgets import Budget
 from storage.budget_file import load_budgets, save_budgets
 from storage.budgets import BudgetStore, with_raises
@@ -33,10 +33,8 @@ class BudgetBook:
         self.store = store
         self.lines = lines or {}
         self._own = {budget.id: budget for budget in own}
-        self._path = path
         self._now = now
-        self._lock = threading.Lock()
-        self._published: list[Budget] | None = None
+        self._file = Published[list[Budget]](path, save_budgets)
 
     def from_settings(self, id_: str) -> Budget | None:
         """Return the settings' budget of this id, if there is one."""
@@ -55,7 +53,7 @@ class BudgetBook:
 
     def by_id(self) -> Mapping[str, Budget]:
         """Return the budgets as they were last written for the gate, by id. It does not wait."""
-        return {budget.id: budget for budget in self._published or self._own.values()}
+        return {budget.id: budget for budget in self._file.value or self._own.values()}
 
     def publish(self) -> None:
         """Write the file, if what is in it has changed.
@@ -65,8 +63,7 @@ class BudgetBook:
             OSError: it cannot be written.
 
         """
-        with self._lock:
-            self._write(self.all())
+        self._file.publish(self.all)
 
     def publish_without_store(self) -> None:
         """Write the settings' budgets as they are now, and those of the store as they were when it was last there.
@@ -75,17 +72,14 @@ class BudgetBook:
             OSError: the file cannot be written.
 
         """
-        with self._lock:
-            try:
-                before = load_budgets(self._path)
-            except ValueError:
-                before = []
-            raises = {budget.id: budget.raises for budget in before}
-            own = [replace(budget, raises=raises.get(budget.id, ())) for budget in self._own.values()]
-            self._write([*own, *(budget for budget in before if budget.origin == "database" and budget.id not in self._own)])
+        self._file.publish(self._before)
 
-    def _write(self, budgets: Iterable[Budget]) -> None:
-        budgets = list(budgets)
-        if budgets != self._published or not self._path.exists():
-            save_budgets(self._path, budgets)
-            self._published = budgets
+    def _before(self) -> list[Budget]:
+        """Return the settings' budgets, with what was added to their limits when that was last written, and those of the store as they were then."""
+        try:
+            before = load_budgets(self._file.path)
+        except ValueError:
+            before = []
+        raises = {budget.id: budget.raises for budget in before}
+        own = [replace(budget, raises=raises.get(budget.id, ())) for budget in self._own.values()]
+        return [*own, *(budget for budget in before if budget.origin == "database" and budget.id not in self._own)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from dashboard.problems import Problem
+from dashboard.queries import flag
 from domain.budget_text import MOST_COUNT, scope_of, usd_nano, window_rule_of
 from domain.budgets import Budget, LedgerDown, Mode, Unit
 from domain.windows import zone_of
@@ -58,7 +59,7 @@ def asked_budget(body: Mapping[str, Any]) -> Budget:
         warn_at=_warn_at(body.get("warn_at", [0.5, 0.8, 0.95])),
         unpriced=_unpriced(body),
         when_ledger_is_down=_one_of(body, "when_ledger_is_down", get_args(LedgerDown), "slice"),
-        clamp=_flag(body, "clamp"),
+        clamp=flag(body, "clamp"),
         per_call=money(body, "per_call_usd") if body.get("per_call_usd") is not None else None,
         status=_one_of(body, "status", _STATUSES, 429),
     )
@@ -104,13 +105,6 @@ def whole_number(body: Mapping[str, Any], name: str, least: int, most: int) -> i
     value = body[name]
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise Problem(400, f"`{name}` is a whole number from {least} to {most}.", parameter=name)
-    return value
-
-
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    value = body.get(name, False)
-    if not isinstance(value, bool):
-        raise Problem(400, f"`{name}` is true or false.", parameter=name)
     return value
 
 

@@ -9,9 +9,9 @@ from starlette.datastructures import QueryParams
 
 from dashboard.destination_desk import DestinationDesk
 from dashboard.problems import Problem, refuse_unknown
-from dashboard.queries import instant, number, once_each
+from dashboard.queries import instant, number, once_each, where_of
 from domain.deliveries import DeliveryState
-from routing.where import Where, compile_where
+from routing.where import Where
 from storage.deliveries import DeliveryPage, DeliveryRecord, Listing
 
 STATES = ("pending", "delivered", "dead")
@@ -65,7 +65,7 @@ def listing_of(params: QueryParams, now: float) -> Search:
         cursor=given.get("cursor"),
         limit=number(given, "limit", DEFAULT_LIMIT, 1, LARGEST_LIMIT),
     )
-    return Search(listing, _where(given), _id(given.get("id")))
+    return Search(listing, where_of(given), _id(given.get("id")))
 
 
 def chosen_of(body: Mapping[str, Any], now: float, *, states: Sequence[str]) -> Chosen:
@@ -92,7 +92,7 @@ def chosen_of(body: Mapping[str, Any], now: float, *, states: Sequence[str]) -> 
         until=instant(body, "to", now),
         limit=LARGEST_LIMIT,
     )
-    return Chosen(body["destination"], state, ids, body.get("cursor"), listing, _where(body))
+    return Chosen(body["destination"], state, ids, body.get("cursor"), listing, where_of(body))
 
 
 def matching(desk: DestinationDesk, asked: Search, deadline: float) -> DeliveryPage:
@@ -170,12 +170,3 @@ def _ids(value: Any) -> Sequence[str] | None:
     if not isinstance(value, list) or not 0 < len(value) <= MOST_IDS or not all(isinstance(one, str) for one in value):
         raise Problem(400, f"`ids` is a list of at most {MOST_IDS} ids.", parameter="ids")
     return [_id(one) or "" for one in value]
-
-
-def _where(given: Mapping[str, Any]) -> Where | None:
-    if "where" not in given:
-        return None
-    try:
-        return compile_where(given["where"])
-    except ValueError as error:
-        raise Problem(400, str(error), parameter="where") from None

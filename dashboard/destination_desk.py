@@ -1,7 +1,7 @@
 """What the admin API works on destinations and deliveries with, and how a destination is shown."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -127,6 +127,9 @@ class Replays(Protocol):
 
     def end(self, id_: str, /) -> Replay | None:
         """Stop one."""
+
+    def forget(self, names: Collection[str], /) -> int:
+        """Forget the conditions that name somebody; return how many those are."""
 
     def estimate(self, asked: ReplayAsked, seconds: float, /) -> Estimate:
         """Return what one would do, as far as so many seconds suffice to look."""

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from dashboard.destination_desk import DestinationDesk, destination_json, time_json
 from dashboard.problems import Problem, json_object, refuse_unknown
-from dashboard.queries import instant
+from dashboard.queries import flag, instant
 from dashboard.times import NANOSECONDS
 from domain.deliveries import Counts
 from domain.replays import Estimate, Replay, ReplayAsked
@@ -73,7 +73,7 @@ async def begin_replay(request: Request) -> Response:
     desk = desk_of(request)
     name = taking_calls(desk, request.path_params["name"])
     asked = _asked(name, body, desk.now())
-    if _flag(body, "dry_run"):
+    if flag(body, "dry_run"):
         estimate = await run_in_threadpool(desk.replays.estimate, asked, desk.patience)
         return JSONResponse(_estimate_json(asked, estimate))
     begun = await run_in_threadpool(desk.replays.begin, asked)
@@ -203,13 +203,6 @@ def _rate(body: Any) -> float:
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= LARGEST_RATE or math.isnan(rate):
         raise Problem(400, f"`rate` is a number of calls per second, at most {LARGEST_RATE:g}.", parameter="rate")
     return float(rate)
-
-
-def _flag(body: Any, name: str) -> bool:
-    value = body.get(name, False)
-    if not isinstance(value, bool):
-        raise Problem(400, f"`{name}` is true or false.", parameter=name)
-    return value
 
 
 def _replay_or_problem(found: Replay | None) -> dict[str, Any]:

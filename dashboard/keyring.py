@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dashboard.published import Published
 from domain.keys import ApiKey
 from domain.spans import Span
 from storage.keyring import load_keys, save_keys
@@ -24,9 +25,7 @@ class KeyRing:
         """Take the keys in `store` beside the settings' `own` ones, and write them to the file at `path`."""
         self.store = store
         self._own = {key.name: key for key in own}
-        self._path = path
-        self._lock = threading.Lock()
-        self._published: list[ApiKey] | None = None
+        self._file = Published[list[ApiKey]](path, save_keys)
 
     def from_settings(self, name: str) -> ApiKey | None:
         """Return the settings' key of this name, if there is one."""
@@ -49,8 +48,7 @@ class KeyRing:
             OSError: it cannot be written.
 
         """
-        with self._lock:
-            self._write(self.all())
+        self._file.publish(lambda: _for_gate(self.all()))
 
     def publish_without_store(self) -> None:
         """Write the settings' keys as they are now, and those of the store as they were when it was last there.
@@ -59,19 +57,19 @@ class KeyRing:
             OSError: the file cannot be written.
 
         """
-        with self._lock:
-            try:
-                kept = [key for key in load_keys(self._path) if key.origin == "database" and key.name not in self._own]
-            except ValueError:
-                kept = []
-            self._write([*self._own.values(), *kept])
+        self._file.publish(lambda: _for_gate([*self._own.values(), *self._kept()]))
 
-    def _write(self, keys: Iterable[ApiKey]) -> None:
-        # When a key was last used is not the gate's business, and would make it read the file again and again.
-        keys = [replace(key, last_used_at=None) for key in keys if key.kind == "managed"]
-        if keys != self._published or not self._path.exists():
-            save_keys(self._path, keys)
-            self._published = keys
+    def _kept(self) -> list[ApiKey]:
+        """Return the keys of the store as they were last written."""
+        try:
+            return [key for key in load_keys(self._file.path) if key.origin == "database" and key.name not in self._own]
+        except ValueError:
+            return []
+
+
+def _for_gate(keys: Iterable[ApiKey]) -> list[ApiKey]:
+    # When a key was last used is not the gate's business, and would make it read the file again and again.
+    return [replace(key, last_used_at=None) for key in keys if key.kind == "managed"]
 
 
 class KeysInUse:

@@ -4,10 +4,10 @@ The gate reads them from a file that is written whole after each change, and now
 """
 
 import logging
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from dashboard.published import Published
 from domain.prices import Override
 from pricing.book import PriceBook
 from pricing.override_documents import override_of
@@ -17,6 +17,10 @@ from storage.price_snapshots import PriceSnapshots
 from storage.prices import PriceStore, StoredPrice
 
 log = logging.getLogger(__name__)
+
+
+# The name of the snapshot in force (None: the packaged one), and the prices over it.
+_Contents = tuple[str | None, list[Override]]
 
 
 class PriceShelf:
@@ -31,8 +35,7 @@ class PriceShelf:
         self.own = tuple(own)
         self.snapshots = PriceSnapshots(data / FOLDER)
         self._data = data
-        self._lock = threading.Lock()
-        self._published: bytes | None = None
+        self._file = Published[_Contents](data / FILE, self._put)
         self._name: str | None = None
         self.book = PriceBook.packaged().with_overrides(self._before())
 
@@ -43,8 +46,7 @@ class PriceShelf:
             StoreUnavailable: the store is away; everything stays as it was.
             OSError: the file cannot be written.
         """
-        with self._lock:
-            self._put([*self.own, *(price for stored in self.store.all() if (price := _readable(stored)) is not None)])
+        self._file.publish(lambda: self._contents([*self.own, *filter(None, map(_readable, self.store.all()))]))
 
     def publish_without_store(self) -> None:
         """Write the settings' prices as they are now, and those of the store as they were when it was last there.
@@ -52,8 +54,7 @@ class PriceShelf:
         Raises:
             OSError: the file cannot be written.
         """
-        with self._lock:
-            self._put(self._before())
+        self._file.publish(lambda: self._contents(self._before()))
 
     def _before(self) -> list[Override]:
         """Return the settings' prices, and those of the store as they were last published."""
@@ -63,16 +64,16 @@ class PriceShelf:
             kept = []
         return [*self.own, *kept]
 
-    def _put(self, overrides: list[Override]) -> None:
-        name = self._existing(self.snapshots.current())
-        text = published_text(name, overrides)
-        if text == self._published and (self._data / FILE).exists():
-            return
+    def _contents(self, overrides: list[Override]) -> _Contents:
+        return self._existing(self.snapshots.current()), overrides
+
+    def _put(self, path: Path, contents: _Contents) -> None:
+        """Make the book of it, and write the file."""
+        name, overrides = contents
         snapshot = self.book.snapshot if name == self._name else snapshot_named(self._data, name)
         self.book = PriceBook(snapshot, overrides)
         self._name = name
-        write_private(self._data / FILE, text)
-        self._published = text
+        write_private(path, published_text(name, overrides))
 
     def _existing(self, name: str | None) -> str | None:
         """Return the snapshot to use: the packaged one where the one in force cannot be read."""

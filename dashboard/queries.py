@@ -65,8 +65,21 @@ def once_each(params: QueryParams) -> Mapping[str, str]:
     return given
 
 
-def where_of(given: Mapping[str, str]) -> Where | None:
-    """Return the condition in `where`, None if there is none.
+def flag(body: Mapping[str, Any], name: str) -> bool:
+    """Return what a body says of `name`, false where it says nothing.
+
+    Raises:
+        Problem: it says something else than true or false.
+
+    """
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise Problem(400, f"`{name}` is true or false.", parameter=name)
+    return value
+
+
+def where_of(given: Mapping[str, Any]) -> Where | None:
+    """Return the condition in `where`, among parameters or the fields of a body; None if there is none.
 
     Raises:
         Problem: it is not a condition.
@@ -74,8 +87,11 @@ def where_of(given: Mapping[str, str]) -> Where | None:
     """
     if "where" not in given:
         return None
+    text = given["where"]
+    if not isinstance(text, str):
+        raise Problem(400, "`where` is a text.", parameter="where")
     try:
-        return compile_where(given["where"])
+        return compile_where(text)
     except ValueError as error:
         raise Problem(400, str(error), parameter="where") from None
 

@@ -65,11 +65,11 @@ def attachments_of(parcel: Parcel) -> list[Attachment]:
     left = MOST_BYTES
     bodies = (("request", content.request_headers, content.request), ("response", content.response_headers, content.response))
     for side, headers, body in bodies:
-        for number, (media_type, data) in enumerate(_files_in(body, headers), 1):
+        for number, (told, data) in enumerate(_files_in(body, headers), 1):
             if len(data) > left or len(found) == MOST:
                 continue
             left -= len(data)
-            media_type = _known(media_type, data)
+            media_type = _known(told, data)
             found.append(Attachment(f"{side}-{number}-{media_type.partition('/')[0]}", media_type, data))
     return found
 

@@ -23,6 +23,7 @@ from destinations.addresses import is_private, place_of, why_not
 from destinations.base import DestinationConfig
 from destinations.lines import ended_at
 from destinations.telling import MOST_LINES, calls_text, calls_title, one_line, text_of, title_of
+from destinations.urls import checked_host
 from domain.destinations import DeliveryFailed, Limits, Misconfigured, Parcel, Payload, Receipt, Rejected, TooLarge, Unavailable
 from domain.events import Event
 
@@ -62,7 +63,7 @@ class EmailConfig(DestinationConfig):
     def _usable_host(cls, host: str) -> str:
         if not _HOST.fullmatch(host):
             raise ValueError("write the name of a host, such as smtp.example.com, without a port")
-        return host
+        return checked_host(host)
 
     @field_validator("sender")
     @classmethod

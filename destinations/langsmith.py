@@ -18,7 +18,7 @@ from destinations.jsontext import json_bytes
 from destinations.langsmith_info import Told, asked_of
 from destinations.langsmith_runs import run_of
 from destinations.urls import BaseUrl
-from domain.destinations import Limits, Parcel, Payload, Receipt, TooLarge, Unavailable
+from domain.destinations import Limits, Parcel, Payload, Receipt, Rejected, TooLarge, Unavailable
 
 if TYPE_CHECKING:
     import httpx
@@ -107,6 +107,7 @@ class LangSmith:
 
         Raises:
             TooLarge: they are more than the server says it takes, and it was not asked.
+            Rejected: it has some of them, and may have taken none of the others.
 
         """
         await self._learn()
@@ -129,6 +130,8 @@ class LangSmith:
             if error.throttled and error.retry_after is None:
                 error.retry_after = PATIENCE_WHEN_THROTTLED
             raise
+        if answer.status == _STORED and len(payload.calls) > 1:
+            raise Rejected("some of these runs are there already, it does not say which; each is sent alone", status=_STORED)
         return Receipt(answer.status, note="it was there already" if answer.status == _STORED else "")
 
     async def _learn(self) -> None:

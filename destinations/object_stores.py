@@ -175,8 +175,10 @@ def failure_of(error: Exception) -> DeliveryFailed | None:
 
 
 def _is_there(status: int | None, code: str) -> bool:
-    """Tell whether an object is there already. The library says so of each 409, but stores answer that to much else: a container that is
-    being deleted (Azure), another request for the same name (S3), after which nothing may be there.
+    """Tell whether an object is there already.
+
+    The library says so of each 409, but stores answer that to much else: a container that is being deleted (Azure), another request for the same
+    name (S3), after which nothing may be there.
     """
     if status == _CONFLICT:
         return code.endswith("AlreadyExists") or code == "BlobImmutableDueToPolicy"

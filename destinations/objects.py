@@ -209,9 +209,7 @@ class AzureConfig(CloudConfig):
     def _made(self) -> Any:
         from obstore.store import AzureStore  # noqa: PLC0415 - an extra
 
-        config = _told(
-            endpoint=self._endpoint(), account_name=self.account, account_key=self.account_key, sas_key=self.sas_token
-        )
+        config = _told(endpoint=self._endpoint(), account_name=self.account, account_key=self.account_key, sas_key=self.sas_token)
         return AzureStore(self.container, config=config, **self._client())
 
 

@@ -68,9 +68,7 @@ class RespanLogs:
 
     async def send(self, payload: Payload) -> Receipt:
         """Send a call."""
-        answer = await post(
-            self._client, self._url, body=payload.body, headers=self._headers, content_type=payload.content_type
-        )
+        answer = await post(self._client, self._url, body=payload.body, headers=self._headers, content_type=payload.content_type)
         return Receipt(answer.status)
 
 

@@ -101,9 +101,7 @@ class WebhookConfig(DestinationConfig):
         permission = None
         if self.origin is not None:
             permission = Permission(client, self.url, headers, origin=self.origin, now=time.monotonic)
-        return Webhook(
-            client, self.url, signers, headers=headers, form=self.format, limits=self.limits(), permission=permission
-        )
+        return Webhook(client, self.url, signers, headers=headers, form=self.format, limits=self.limits(), permission=permission)
 
 
 def _all(secret: SecretStr | tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:

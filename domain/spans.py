@@ -107,9 +107,7 @@ def as_json(span: Span) -> dict[str, Any]:
         "stream": span.stream,
         "outcome": span.outcome,
         "status": span.status,
-        "error": None
-        if span.error is None
-        else {"type": span.error.type, "code": span.error.code, "message": span.error.message},
+        "error": None if span.error is None else _error_json(span.error),
         "started_at": rfc3339(span.started_at),
         "latency_ms": span.latency_ms,
         "time_to_first_chunk_ms": span.time_to_first_chunk_ms,
@@ -121,29 +119,8 @@ def as_json(span: Span) -> dict[str, Any]:
         "cost_status": span.cost_status,
         "price_ref": span.price_ref,
         "cost_lines": list(span.cost_lines),
-        "labels": {
-            "session": span.labels.session,
-            "run": span.labels.run,
-            "section": span.labels.section,
-            "customer": span.labels.customer,
-            "user": span.labels.user,
-            "env": span.labels.env,
-            "release": span.labels.release,
-            "prompt": span.labels.prompt,
-            "tags": dict(span.labels.tags),
-        },
-        "attempts": [
-            {
-                "upstream": attempt.upstream,
-                "credential": attempt.credential,
-                "status": attempt.status,
-                "started_at": rfc3339(attempt.at),
-                "first_byte_ms": None if attempt.first_byte_us is None else attempt.first_byte_us / 1000,
-                "error": attempt.error,
-                "model": attempt.model,
-            }
-            for attempt in span.attempts
-        ],
+        "labels": _labels_json(span.labels),
+        "attempts": [_attempt_json(attempt) for attempt in span.attempts],
         "rules": [{"kind": one.kind, "rule": one.rule, "matched": one.matched, "why": one.why} for one in span.decisions],
         "deliveries": [],
         "tool_calls": [{"id": tool.id, "name": tool.name, "arguments": tool.arguments} for tool in span.tool_calls],
@@ -156,6 +133,36 @@ def as_json(span: Span) -> dict[str, Any]:
         "request_bytes": span.request_bytes,
         "response_bytes": span.response_bytes,
         "content": span.content,
+    }
+
+
+def _error_json(error: CallError) -> dict[str, Any]:
+    return {"type": error.type, "code": error.code, "message": error.message}
+
+
+def _labels_json(labels: Labels) -> dict[str, Any]:
+    return {
+        "session": labels.session,
+        "run": labels.run,
+        "section": labels.section,
+        "customer": labels.customer,
+        "user": labels.user,
+        "env": labels.env,
+        "release": labels.release,
+        "prompt": labels.prompt,
+        "tags": dict(labels.tags),
+    }
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "upstream": attempt.upstream,
+        "credential": attempt.credential,
+        "status": attempt.status,
+        "started_at": rfc3339(attempt.at),
+        "first_byte_ms": None if attempt.first_byte_us is None else attempt.first_byte_us / 1000,
+        "error": attempt.error,
+        "model": attempt.model,
     }
 
 

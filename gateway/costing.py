@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 
 from config.settings import Settings
+from dashboard.price_desk import PriceDesk
 from dashboard.price_shelf import PriceShelf
-from dashboard.prices import PriceDesk
 from dashboard.store_watch import StoreWatch
 from domain.spans import Span
 from recorder.past_costs import PastCosts

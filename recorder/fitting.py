@@ -16,7 +16,7 @@ from domain.spans import Content, Span
 from recorder.looking_through import LONGEST_RAW, texts_in, texts_of
 from recorder.profiles import STANDARD, STRICT, Redaction, kinds_of
 from recorder.redaction import DEEPEST, MEDIA, Redactor, is_card_number, redactor
-from recorder.withholding import without_content
+from recorder.withholding import without_content, without_names
 
 NOTE = "redacted: "
 _BETWEEN = "\0"
@@ -24,6 +24,7 @@ _CONTAINERS = frozenset({dict, list, tuple})
 _SMALLEST_CARD = 10**12
 _WHO = ("user", "customer")
 _LABELS = ("session", "run", "section", "prompt")
+_NO_LABELS = Labels()
 
 
 def fitted(  # noqa: PLR0913 - the call, and what is to become of it
@@ -38,16 +39,16 @@ def fitted(  # noqa: PLR0913 - the call, and what is to become of it
 ) -> tuple[Span, Content | None]:
     """Return `span` and `content` as a destination may have them.
 
-    `mode` is the destination's. With "none" there is no content, and no text of it (see `recorder.withholding`). With "redacted" it is without every kind of thing that `policy` names, and
-    bodies are what they meant, written anew. With "full" it is without the kinds that `profile` names, and as it passed where nothing of
-    them was found. `key` is for hashes: without one there are masks instead. What is found in labels is hashed, so that calls that belong
+    `mode` is the destination's. With "none" there is no content, and no text of it (see `recorder.withholding`). With "redacted" it is without
+    every kind of thing that `policy` names, and bodies are what they meant, written anew. With "full" it is without the kinds that `profile`
+    names, and as it passed where nothing of them was found. `key` is for hashes: without one there are masks instead. What is found in labels is hashed, so that calls that belong
     together still do; without `labels` they stay as they are, unless all is strict.
 
     Raises:
         CannotRedact: somebody who was to look it through could not; nothing of it may be kept or sent.
 
     """
-    strict = STRICT in profile or (mode != "full" and STRICT in policy.kinds)
+    strict = _is_strict(mode, profile, policy)
     if mode == "full" and not profile:
         return span, content
     redacting = _redactor(mode, profile, key, policy)
@@ -60,25 +61,50 @@ def fitted(  # noqa: PLR0913 - the call, and what is to become of it
         redacting = redactor(frozenset(), own=policy.more)
     counts: Counter[str] = Counter()
     said = _labels(span.labels, redacting, key, counts, strict=strict) if labels or strict else span.labels
+    names = _names(span.labels, redacting, key) if strict else {}
     if mode == "none":
-        fit = _texts_redacted(replace(span, labels=said), redacting, counts)
+        fit = _texts_redacted(replace(span, labels=said), redacting, counts, names)
         return replace(fit, notes=_noted(span, redacting, counts, always=False)), None
     masked = None if content is None else _content(content, redacting, counts, anew=mode == "redacted" or strict)
     tools = tuple(ToolCall(tool.id, tool.name, redacting.text(tool.arguments, counts)) for tool in span.tool_calls)
-    fit = _texts_redacted(replace(span, tool_calls=tools, labels=said), redacting, counts)
+    fit = _texts_redacted(replace(span, tool_calls=tools, labels=said), redacting, counts, names)
     state = span.content if content is None else "redacted" if counts or mode == "redacted" or strict else span.content
     return replace(fit, content=state, notes=_noted(span, redacting, counts, always=mode == "redacted")), masked
 
 
-def fitted_extra(
-    extra: Mapping[str, Any], *, mode: ContentMode, profile: Sequence[str], key: bytes = b"", policy: Redaction = STANDARD
+def fitted_extra(  # noqa: PLR0913 - as `fitted`
+    extra: Mapping[str, Any],
+    *,
+    mode: ContentMode,
+    profile: Sequence[str],
+    key: bytes = b"",
+    policy: Redaction = STANDARD,
+    labels: Labels = _NO_LABELS,
 ) -> dict[str, Any]:
-    """Return fields that rules set as a destination may have them: they are made of labels mostly, so what is found is hashed as it is there."""
+    """Return fields that rules set as a destination may have them: they are made of labels mostly, so what is found is hashed as it is there.
+
+    `labels` are the call's own. Where all is strict, who called is not in the fields either.
+
+    Raises:
+        CannotRedact: as `fitted`.
+
+    """
     if not extra or (mode == "full" and not profile):
         return dict(extra)
     redacting = _asked(_redactor(mode, profile, key, policy), policy, lambda: texts_in(dict(extra)))
-    fit: dict[str, Any] = _joinable(redacting, key).value(dict(extra), Counter())
+    names = _names(labels, redacting, key) if _is_strict(mode, profile, policy) else {}
+    fit: dict[str, Any] = _joinable(redacting, key).value(without_names(dict(extra), names), Counter())
     return fit
+
+
+def _is_strict(mode: ContentMode, profile: Sequence[str], policy: Redaction) -> bool:
+    return STRICT in profile or (mode != "full" and STRICT in policy.kinds)
+
+
+def _names(labels: Labels, redacting: Redactor, key: bytes) -> dict[str, str]:
+    """Return who called, each with the hash that stands for it."""
+    joinable = _joinable(redacting, key)
+    return {said: joinable.whole(said, name) for name in _WHO if (said := getattr(labels, name))}
 
 
 def _redactor(mode: ContentMode, profile: Sequence[str], key: bytes, policy: Redaction) -> Redactor:
@@ -108,15 +134,15 @@ def _noted(span: Span, redacting: Redactor, counts: Counter[str], *, always: boo
     return span.notes
 
 
-def _texts_redacted(span: Span, redacting: Redactor, counts: Counter[str]) -> Span:
-    """Return `span` with the texts redacted that come from outside: all but its tools and labels."""
+def _texts_redacted(span: Span, redacting: Redactor, counts: Counter[str], names: Mapping[str, str]) -> Span:
+    """Return `span` with the texts redacted that come from outside: all but its tools and labels. Reasons may repeat `names`."""
     return replace(
         span,
         path=redacting.text(span.path, counts),
         error=_error(span.error, redacting, counts),
         attempts=tuple(one if not one.error else replace(one, error=redacting.text(one.error, counts)) for one in span.attempts),
         params=redacting.value(dict(span.params), counts),
-        decisions=tuple(replace(one, why=redacting.text(one.why, counts)) for one in span.decisions),
+        decisions=tuple(replace(one, why=redacting.text(without_names(one.why, names), counts)) for one in span.decisions),
     )
 
 
@@ -130,7 +156,8 @@ def _labels(labels: Labels, redacting: Redactor, key: bytes, counts: Counter[str
     said = {name: getattr(labels, name) for name in (*_LABELS, *_WHO)}
     changed: dict[str, Any] = {name: joinable.text(text, counts) for name, text in said.items() if text}
     if strict:
-        changed |= {name: joinable.whole(said[name], name) for name in _WHO if said[name]}
+        names = _names(labels, redacting, key)
+        changed |= {name: names[said[name]] for name in _WHO if said[name]}
     return replace(labels, **changed, tags=joinable.value(dict(labels.tags), counts))
 
 

@@ -1,4 +1,4 @@
-"""Withholding: what goes with a call where no content may go, so that no text of its prompt or its answer is in it."""
+"""Withholding: what goes with a call where no content may go, or nobody may see who called."""
 
 import re
 from collections.abc import Mapping
@@ -27,6 +27,19 @@ def without_content(span: Span) -> Span:
         params=_parameters(span.params),
         tool_calls=tuple(ToolCall(tool.id, tool.name, "") for tool in span.tool_calls),
     )
+
+
+def without_names(value: Any, names: Mapping[str, str]) -> Any:
+    """Return a JSON value with what stands for each of `names` in the place of it, in every text."""
+    if not names:
+        return value
+    if isinstance(value, str):
+        for name, instead in names.items():
+            value = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", instead, value)
+        return value
+    if isinstance(value, dict):
+        return {without_names(key, names): without_names(member, names) for key, member in value.items()}
+    return [without_names(member, names) for member in value] if isinstance(value, list | tuple) else value
 
 
 def _error(span: Span) -> CallError | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, case, func, or_, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table, bindparam, case, func, or_, select, union_all
 
 from storage.database import Database
 from storage.rollup_columns import COST_BASE, TOKENS
@@ -93,7 +93,8 @@ class UsageStore:
             return []
         with self._database.reading() as connection:
             levels = levels_between(connection, min(start for start, _ in periods), max(end for _, end in periods))
-            return [_period(connection, query, levels, start, end) for start, end in periods]
+            questions = _Questions(query)
+            return [_answer(connection, questions, levels, start, end) for start, end in periods]
 
     def folded(self, start: int, end: int) -> int:
         """Return how many calls of a period were put into `(other)`, because there were too many different ones."""
@@ -108,35 +109,60 @@ class UsageStore:
             return list(connection.execute(values.limit(most)).scalars())
 
 
-def _period(connection: Connection, query: UsageQuery, levels: Sequence[Level], start: int, end: int) -> PeriodUsage:
-    parts = [_part(query, one) for one in stretches_of(levels, start, end)]
-    source = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
-    groups = [source.c[f"by_{place}"] for place in range(len(query.by))]
-    sums = [func.sum(column).label(column.name) for column in source.c if column not in groups]
-    if not groups:
-        total = _sums(connection.execute(select(*sums)).one())
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The statements for periods that are sums of stretches of the same kinds; the times of those are their parameters."""
+
+    total: Select[Any]
+    groups: Select[Any]
+
+
+class _Questions:
+    """Makes statements, each once: to put one together takes as long as a small period takes to be summed up."""
+
+    def __init__(self, query: UsageQuery) -> None:
+        self.query = query
+        self._made: dict[tuple[tuple[int, int], ...], _Question] = {}
+
+    def about(self, stretches: Sequence[Stretch]) -> _Question:
+        """Return the question about such stretches."""
+        kinds = tuple((one.seconds, one.sign) for one in stretches)
+        if kinds not in self._made:
+            self._made[kinds] = self._question(stretches)
+        return self._made[kinds]
+
+    def _question(self, stretches: Sequence[Stretch]) -> _Question:
+        parts = [_part(self.query, place, one) for place, one in enumerate(stretches)]
+        source = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
+        groups = [source.c[f"by_{place}"] for place in range(len(self.query.by))]
+        sums = [func.sum(column).label(column.name) for column in source.c if column not in groups]
+        order = [func.sum(source.c.cost_high).desc(), func.sum(source.c.calls).desc(), *groups]
+        grouped = select(*sums, *groups).group_by(*groups).having(func.sum(source.c.calls) > 0)
+        return _Question(select(*sums), grouped.order_by(*order).limit(self.query.most + 1))
+
+
+def _answer(connection: Connection, questions: _Questions, levels: Sequence[Level], start: int, end: int) -> PeriodUsage:
+    query, stretches = questions.query, stretches_of(levels, start, end)
+    question = questions.about(stretches)
+    times = {
+        f"{name}_{place}": at for place, one in enumerate(stretches) for name, at in (("start", one.start), ("end", one.end))
+    }
+    if not query.by:
+        total = _sums(connection.execute(question.total, times).one())
         return PeriodUsage(start, end, [((), total)] if total.calls else [], None, total)
-    found = _groups(connection, select(*sums, *groups), source, groups, query.most)
+    wide = -len(query.by)
+    found = [(tuple(row[wide:]), _sums(row[:wide])) for row in connection.execute(question.groups, times).all()]
     shown = found[: query.most]
     known = Sums()
     for _, one in shown:
         known = known.plus(one)
     if len(found) == len(shown):
         return PeriodUsage(start, end, shown, None, known)
-    total = _sums(connection.execute(select(*sums)).one())
+    total = _sums(connection.execute(question.total, times).one())
     return PeriodUsage(start, end, shown, total.plus(known, -1), total)
 
 
-def _groups(
-    connection: Connection, summed: Select[Any], source: FromClause, groups: Sequence[ColumnElement[Any]], most: int
-) -> list[tuple[tuple[str | None, ...], Sums]]:
-    order = [func.sum(source.c.cost_high).desc(), func.sum(source.c.calls).desc(), *groups]
-    statement = summed.group_by(*groups).having(func.sum(source.c.calls) > 0).order_by(*order).limit(most + 1)
-    wide = -len(groups)
-    return [(tuple(row[wide:]), _sums(row[:wide])) for row in connection.execute(statement).all()]
-
-
-def _part(query: UsageQuery, stretch: Stretch) -> Select[Any]:
+def _part(query: UsageQuery, place: int, stretch: Stretch) -> Select[Any]:
     """Return what is summed up of one stretch: the sums by name, and what groups go by."""
     table, sign = stretch.table, stretch.sign
     estimated = table.c.cost_status == "estimated"
@@ -144,10 +170,10 @@ def _part(query: UsageQuery, stretch: Stretch) -> Select[Any]:
         *((sign * table.c[name]).label(name) for name in _PLAIN),
         *(case((estimated, sign * table.c[name]), else_=0).label(f"estimated_{name}") for name in _ESTIMATED),
         *((sign * table.c[name]).label(name) for name in _OTHERS),
-        *(func.nullif(table.c[BY[name]], "").label(f"by_{place}") for place, name in enumerate(query.by)),
+        *(func.nullif(table.c[BY[name]], "").label(f"by_{group}") for group, name in enumerate(query.by)),
     ]
-    within = (table.c.slot >= stretch.start, table.c.slot < stretch.end)
-    return select(*columns).where(*within, *_conditions(query, table))
+    start, end = (bindparam(f"{name}_{place}", type_=BigInteger) for name in ("start", "end"))
+    return select(*columns).where(table.c.slot >= start, table.c.slot < end, *_conditions(query, table))
 
 
 def _sums(row: Sequence[Any]) -> Sums:

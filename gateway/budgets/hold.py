@@ -116,8 +116,8 @@ class Holding:
     def known_as(self) -> str | None:
         """Return by what it is known what such calls cost before: `upstream/model`, the model as it is named there."""
         asking = self.asking
-        upstream, model = self.sent_to or (None if asking is None else asking.upstream.name, None if asking is None else asking.priced)
-        return None if upstream is None or model is None else f"{upstream}/{model}"
+        sent_to = self.sent_to or (None if asking is None else (asking.upstream.name, asking.priced))
+        return None if sent_to is None or sent_to[1] is None else f"{sent_to[0]}/{sent_to[1]}"
 
     @property
     def text(self) -> str | None:

@@ -82,14 +82,14 @@ class Look:
             InvalidRequest: one of them is there twice.
 
         """
-        if isinstance(self._read, InvalidRequest):
-            raise self._read
-        return self._read
+        if isinstance(self._found, InvalidRequest):
+            raise self._found
+        return self._found
 
     @cached_property
-    def _read(self) -> Fields | InvalidRequest | None:
+    def _found(self) -> Fields | InvalidRequest | None:
         try:
-            return _read(self._body)
+            return read(self._body)
         except InvalidRequest as refusal:
             return refusal
 
@@ -101,12 +101,12 @@ class Look:
     @cached_property
     def may_cache(self) -> bool:
         """Whether it may ask Anthropic to keep a part of it."""
-        return b"cache_control" in self._body or has_escapes(self._body)
+        return may_cache(self._body)
 
     @cached_property
     def media(self) -> Media | None:
         """What of it is not text; None where there is nothing but text."""
-        return media_in(self._body) if may_have_media(self._body) else None
+        return media_of(self._body)
 
 
 def says_no_more(body: bytes) -> bool:
@@ -114,8 +114,23 @@ def says_no_more(body: bytes) -> bool:
     return _MORE.search(body) is None and not has_escapes(body)
 
 
-def _read(body: bytes) -> Fields | None:
-    """Return the deciding members of a body; those that are null are as good as not there."""
+def may_cache(body: bytes) -> bool:
+    """Return whether a body may ask Anthropic to keep a part of it."""
+    return b"cache_control" in body or has_escapes(body)
+
+
+def media_of(body: bytes) -> Media | None:
+    """Return what of a body is not text; None where there is nothing but text."""
+    return media_in(body) if may_have_media(body) else None
+
+
+def read(body: bytes) -> Fields | None:
+    """Return the deciding members of a body; those that are null are as good as not there. None where it cannot be read.
+
+    Raises:
+        InvalidRequest: one of them is there twice.
+
+    """
     try:
         parts = _split(body)
         fields = {name: _value(raw) for name, raw in parts.items() if name in DECIDING}

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from domain.errors import InvalidRequest
-from gateway.budgets.look import SEARCHING, STORED, Fields, Look, says_no_more
+from gateway.budgets.look import SEARCHING, STORED, Fields, Look, may_cache, media_of, read, says_no_more
 from gateway.budgets.media_look import Media
 from gateway.wire.peek import Asked
 from pricing.bounds import Kind, Requested
@@ -112,20 +112,20 @@ def requested(  # noqa: PLR0913 - what a request is made of
         and (says_no_more(body) if look is None else look.says_no_more)
     ):
         return _plain(asked, size, path, upstream, model, caches=upstream != "anthropic" or b"cache_control" in body)
-    look = look or Look(body)
-    fields = look.fields() if whole else None
+    fields = (read(body) if look is None else look.fields()) if whole else None
     if fields is None:
         return Requested(kind, size, open_cost="its body cannot be read (too long, compressed or not JSON)")
     found = Requested(kind, size, characters=size if kind == "speech" else 0)
-    found.caches = upstream != "anthropic" or look.may_cache
+    found.caches = upstream != "anthropic" or (may_cache(body) if look is None else look.may_cache)
     found.open_cost, found.writes_audio, found.writes_pictures = _traits_of(model)
     if fields.keys() <= _PLAIN:
         found.tier = _text("service_tier", fields)
     else:
         _understand(found, fields)
     found.max_output = _most_output(fields, _config(fields), path, upstream)
-    if look.media is not None:
-        _take_media(found, look.media)
+    media = media_of(body) if look is None else look.media
+    if media is not None:
+        _take_media(found, media)
     return found
 
 

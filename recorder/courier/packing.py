@@ -127,9 +127,9 @@ class Packer:
     def _of_call(self, claim: Claimed, span: Span) -> Item:
         mode, profile = self._wish(claim)
         key, policy = self._configured.key, self._configured.policy
-        span, content = self._fit(span, claim.content, mode=mode, profile=profile, key=key, policy=policy)
         # A copy, since a transformation may add to it, and what was owed is shared.
-        extra = fitted_extra(claim.owed.extra, mode=mode, profile=profile, key=key, policy=policy)
+        extra = fitted_extra(claim.owed.extra, mode=mode, profile=profile, key=key, policy=policy, labels=span.labels)
+        span, content = self._fit(span, claim.content, mode=mode, profile=profile, key=key, policy=policy)
         parcel = Parcel(span, content, extra, self._configured.servers.get(span.upstream))
         if self._transform is None:
             return Item(claim, parcel)

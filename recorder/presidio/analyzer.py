@@ -64,7 +64,7 @@ class Analyzer:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take what to look for; nothing runs yet. `command` is the process, without its argument."""
-        self._options = options
+        self.options = options
         self._command = command
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -101,7 +101,7 @@ class Analyzer:
         """
         worth = {text for text in texts if _WORD.search(text)}
         length = sum(map(len, worth))
-        if length > self._options.characters:
+        if length > self.options.characters:
             raise CannotRedact(f"Presidio was not asked: {length:,} characters are more than redaction.presidio.most_kb allows")
         with self._lock:
             new = {text: _digest(text) for text in worth}
@@ -129,9 +129,9 @@ class Analyzer:
     def _asked(self, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
         line = json.dumps({"texts": texts})
         try:
-            answer = self._told(self._running(), line, self._options.seconds)
+            answer = self._told(self._running(), line, self.options.seconds)
         except _Ended:  # that may have been about what it was asked before, or nobody's fault
-            answer = self._told(self._running(), line, self._options.seconds)
+            answer = self._told(self._running(), line, self.options.seconds)
         if "found" not in answer:
             raise CannotRedact(f"Presidio failed: {answer.get('failed')}")
         found: list[list[tuple[int, int, str]]] = answer["found"]
@@ -163,7 +163,7 @@ class Analyzer:
         return process
 
     def _begun(self) -> "subprocess.Popen[str]":
-        told = {name: value for name, value in asdict(self._options).items() if name in {"models", "entities", "score", "memory"}}
+        told = {name: value for name, value in asdict(self.options).items() if name in {"models", "entities", "score", "memory"}}
         return subprocess.Popen(  # noqa: S603 - our own script, and what the settings say as an argument
             [*self._command, json.dumps(told)],
             stdin=subprocess.PIPE,

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -44,13 +45,12 @@ def finder(options: dict[str, Any]) -> Callable[[list[str]], Found]:
     try:
         from presidio_analyzer import AnalyzerEngine  # noqa: PLC0415 - takes seconds, and may not be there
         from presidio_analyzer.nlp_engine import NlpEngineProvider  # noqa: PLC0415
-        from spacy.util import is_package  # noqa: PLC0415
     except ImportError as error:
         raise _NotReady("presidio-analyzer is not installed: pip install 'faregate[presidio]'") from error
     models, entities, score = options["models"], options["entities"], options["score"]
     for name in models.values():
         # Presidio would fetch it.
-        if not (is_package(name) or Path(name).is_dir()):
+        if not (_is_installed(name) or Path(name).is_dir()):
             raise _NotReady(f"there is no model {name!r}: python -m spacy download {name}, or name a folder that has one")
     listed = [{"lang_code": language, "model_name": name} for language, name in models.items()]
     provider = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": listed})
@@ -71,6 +71,14 @@ def finder(options: dict[str, Any]) -> Callable[[list[str]], Found]:
         ]
 
     return lambda texts: [in_text(text) for text in texts]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except (PackageNotFoundError, ValueError):
+        return False
+    return True
 
 
 def _own_output() -> TextIO:

@@ -48,9 +48,7 @@ def _oldest(connection: Connection, name: str) -> int | None:
 def tried_since(connection: Connection, name: str, since: int) -> bool:
     """Return whether some office tries what waits for a destination: one of the first of it was tried after `since`, or is being tried."""
     by_index(connection)
-    tried = [
-        (state, row[0]) for state in _STATES for lane in _LANES for row in found(connection, _TRIED, name, state, lane)
-    ]
+    tried = [(state, row[0]) for state in _STATES for lane in _LANES for row in found(connection, _TRIED, name, state, lane)]
     return any(state == CLAIMED or (at is not None and at > since) for state, at in tried)
 
 

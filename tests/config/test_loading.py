@@ -338,7 +338,10 @@ def test_a_variable_that_is_not_set_is_all_that_is_said_of_a_setting(tmp_path, t
 
 def test_what_is_wrong_beside_a_variable_that_is_not_set_is_said_too(tmp_path):
     found = problems(tmp_path, f'{HOOK}secret = "${{NOPE}}"\nformat = "xml"')
-    assert [line.partition(": ")[2].partition(": ")[0] for line in found] == ["destinations.hook.secret", "destinations.hook.format"]
+    assert [line.partition(": ")[2].partition(": ")[0] for line in found] == [
+        "destinations.hook.secret",
+        "destinations.hook.format",
+    ]
 
 
 SIGNING = "whsec_" + "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -362,7 +365,9 @@ def test_each_secret_of_a_destination_that_is_written_out_is_warned_of(tmp_path,
     assert warning.startswith("faregate.toml:")
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "0.0.0.0", "[fe80::1]", "2852039166", "0xa9.0xfe.0xa9.0xfe", "255.255.255.255"])
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "0.0.0.0", "[fe80::1]", "2852039166", "0xa9.0xfe.0xa9.0xfe", "255.255.255.255"]
+)
 def test_a_destination_is_not_at_an_address_that_is_never_allowed(tmp_path, address):
     text = f'[destinations.hook]\ntype = "otlp"\nallow_private = true\nurl = "https://{address}/v1"'
     (line,) = problems(tmp_path, text)

@@ -20,8 +20,8 @@ from dashboard.budget_json import Budgets
 from dashboard.destination_desk import DestinationDesk
 from dashboard.keyring import KeyRing
 from dashboard.live import Live
+from dashboard.price_desk import PriceDesk
 from dashboard.price_shelf import PriceShelf
-from dashboard.prices import PriceDesk
 from dashboard.projects import project_names
 from domain.budgets import Budget, Scope, WindowRule
 from domain.exchange import Labels

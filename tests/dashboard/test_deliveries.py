@@ -223,6 +223,7 @@ def test_what_dies_again_meanwhile_is_not_chosen_again(office, client):
         ({"destination": "hook", "ids": ["x"], "kind": "expired"}, "either `ids`, or conditions"),
         ({"destination": "hook", "state": "delivered"}, "`state` is one of dead"),
         ({"destination": "hook", "where": "1"}, "true or false"),
+        ({"destination": "hook", "where": 1}, "is text"),
         ({"destination": "hook", "from": "x"}, "not a time"),
         ({"destination": "hook", "kind": "gaveup"}, "did you mean `gave_up`?"),
         ({"destination": "hook", "cursor": "x"}, "the cursor is not one"),

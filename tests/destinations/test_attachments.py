@@ -37,12 +37,28 @@ def found(request=b"{}", response=b"{}", request_type="application/json", respon
 @pytest.mark.parametrize(
     ("body", "media_type", "data"),
     [
-        ({"messages": [{"content": [{"type": "image_url", "image_url": {"url": data_url(PNG, "image/png")}}]}]}, "image/png", PNG),
-        ({"input": [{"content": [{"type": "input_image", "image_url": data_url(PNG, "image/webp")}]}]}, "image/webp", PNG),
-        ({"messages": [{"content": [{"type": "input_audio", "input_audio": {"data": b64(WAV), "format": "wav"}}]}]}, "audio/wav", WAV),
-        ({"messages": [{"content": [{"type": "file", "file": {"file_data": data_url(PDF, "application/pdf")}}]}]}, "application/pdf", PDF),
         (
-            {"messages": [{"content": [{"type": "image", "source": {"type": "base64", "media_type": "image/gif", "data": b64(PNG)}}]}]},
+            {"messages": [{"content": [{"type": "image_url", "image_url": {"url": data_url(PNG, "image/png")}}]}]},
+            "image/png",
+            PNG,
+        ),
+        ({"input": [{"content": [{"type": "input_image", "image_url": data_url(PNG, "image/webp")}]}]}, "image/webp", PNG),
+        (
+            {"messages": [{"content": [{"type": "input_audio", "input_audio": {"data": b64(WAV), "format": "wav"}}]}]},
+            "audio/wav",
+            WAV,
+        ),
+        (
+            {"messages": [{"content": [{"type": "file", "file": {"file_data": data_url(PDF, "application/pdf")}}]}]},
+            "application/pdf",
+            PDF,
+        ),
+        (
+            {
+                "messages": [
+                    {"content": [{"type": "image", "source": {"type": "base64", "media_type": "image/gif", "data": b64(PNG)}}]}
+                ]
+            },
             "image/gif",
             PNG,
         ),
@@ -65,7 +81,10 @@ def test_what_a_body_holds_in_base64_is_taken_out_as_it_was(body, media_type, da
 
 
 def test_what_was_asked_comes_first_and_in_its_order():
-    asked = {"a": [{"url": data_url(PNG, "image/png")}, {"b": {"url": data_url(PDF, "application/pdf")}}], "c": {"url": data_url(WAV, "audio/wav")}}
+    asked = {
+        "a": [{"url": data_url(PNG, "image/png")}, {"b": {"url": data_url(PDF, "application/pdf")}}],
+        "c": {"url": data_url(WAV, "audio/wav")},
+    }
     names = [one.name for one in found(request=asked, response={"data": [{"b64_json": b64(PNG)}]})]
     assert names == ["request-1-image", "request-2-application", "request-3-audio", "response-1-image"]
 
@@ -91,7 +110,8 @@ def test_the_files_of_a_form_are_found_and_its_fields_are_none():
 @pytest.mark.parametrize("cut", range(0, 4_000, 97))
 def test_a_form_that_was_cut_off_gives_whole_files_only(cut):
     body = form(
-        ('Content-Disposition: form-data; name="file"; filename="a"', WAV), ('Content-Disposition: form-data; name="f"; filename="b"', PNG)
+        ('Content-Disposition: form-data; name="file"; filename="a"', WAV),
+        ('Content-Disposition: form-data; name="f"; filename="b"', PNG),
     )
     for one in found(request=body[:cut], request_type="multipart/form-data; boundary=x-boundary"):
         assert one.data in {WAV, PNG}
@@ -122,7 +142,9 @@ def test_what_is_no_file_gives_none(body):
     assert found(request=body) == []
 
 
-@pytest.mark.parametrize("media_type", ["image/png\r\nx: y", "image/png\0", "\u00e9/x", "x" * 200, "image", "a/b/c", "", None, 7, {}])
+@pytest.mark.parametrize(
+    "media_type", ["image/png\r\nx: y", "image/png\0", "\u00e9/x", "x" * 200, "image", "a/b/c", "", None, 7, {}]
+)
 def test_a_media_type_cannot_be_more_than_one(media_type):
     [one] = found(request={"inlineData": {"mimeType": media_type, "data": b64(ODD)}})
     assert one.media_type == OTHER

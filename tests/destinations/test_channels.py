@@ -214,7 +214,9 @@ async def test_apprise_says_that_a_url_is_wrong_without_repeating_it(apprise):
     assert "token" not in caught.value.message
 
 
-@pytest.mark.parametrize("url", ["json://127.0.0.1:{port}", "json://localhost:{port}", "mailto://u:p@x.test?smtp=127.0.0.1&from=a@b.test"])
+@pytest.mark.parametrize(
+    "url", ["json://127.0.0.1:{port}", "json://localhost:{port}", "mailto://u:p@x.test?smtp=127.0.0.1&from=a@b.test"]
+)
 async def test_apprise_is_not_at_a_private_address_unless_that_is_allowed(apprise, url):
     with Sink(Reply(200, b"{}")) as sink:
         destination = AppriseConfig(url=url.format(port=sink.url.rpartition(":")[2])).build("mine", None)
@@ -223,7 +225,9 @@ async def test_apprise_is_not_at_a_private_address_unless_that_is_allowed(appris
         assert not sink.got
 
 
-@pytest.mark.parametrize("url", ["json://169.254.169.254", "xml://[fe80::1]/x", "form://0.0.0.0:80", "json://[::ffff:169.254.169.254]"])
+@pytest.mark.parametrize(
+    "url", ["json://169.254.169.254", "xml://[fe80::1]/x", "form://0.0.0.0:80", "json://[::ffff:169.254.169.254]"]
+)
 def test_apprise_is_never_at_a_forbidden_address(url):
     with pytest.raises(ValidationError, match="no destination may be at such an address"):
         AppriseConfig(url=url, allow_private=True)
@@ -244,7 +248,9 @@ async def test_a_token_in_the_place_of_a_host_is_no_address(apprise):
 
 async def test_apprise_follows_no_redirect(apprise):
     with Sink(Reply(200, b"{}")) as inside, Sink(Reply(307, headers={"location": inside.url})) as sink:
-        destination = AppriseConfig(url=sink.url.replace("http://", "json://") + "?redirect=yes", allow_private=True).build("mine", None)
+        destination = AppriseConfig(url=sink.url.replace("http://", "json://") + "?redirect=yes", allow_private=True).build(
+            "mine", None
+        )
         with pytest.raises(Unavailable):
             await destination.send(destination.encode_event(EVENT))
         assert (len(sink.got), len(inside.got)) == (1, 0)

@@ -179,6 +179,7 @@ def test_a_mail_that_is_sent_again_has_the_same_id():
         {"sender": "nobody"},
         {"host": "smtp.test\r\n"},
         {"host": "smtp.test/x"},
+        {"host": "169.254.169.254"},
         {"port": 0},
         {"username": "me"},
         {"password": PASSWORD},

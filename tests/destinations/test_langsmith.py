@@ -18,8 +18,8 @@ import zstandard
 from langsmith.schemas import InputCostDetails, InputTokenDetails, OutputCostDetails, OutputTokenDetails, UsageMetadata
 from pydantic import ValidationError
 
-from destinations.client import client_for
 from destinations import langsmith_info
+from destinations.client import client_for
 from destinations.langsmith import ASK_AGAIN, LangSmith, LangSmithConfig
 from destinations.langsmith_runs import run_of, usage_metadata
 from domain.calls import Usage
@@ -157,7 +157,7 @@ class Simulator:
         self._multipart = multipart
         self._poison = poison
 
-    def __call__(self, got):
+    def __call__(self, got):  # noqa: PLR0911 - one for each answer that there is
         if got.path == "/info":
             return Reply(404) if self._info is None else Reply(200, json.dumps(self._info).encode())
         if got.headers.get("x-api-key") != KEY:
@@ -179,7 +179,6 @@ class Simulator:
         if got.path == "/runs/multipart":
             self.files |= files_of(_Payload(got.body, got.headers["content-type"]))
         return Reply(202, b'{"message":"Runs batch ingested"}')
-
 
     def _unpacked(self, got):
         if got.headers.get("content-encoding") != "zstd":
@@ -235,9 +234,21 @@ def test_bears_anything():
 async def test_a_server_has_each_run_once_however_often_it_is_sent():
     server = Simulator()
     with Sink(server) as sink:
-        first, again = await sent(sink, many(3), many(3))
-    assert (first.note, again.note) == ("", "it was there already")
+        [first] = await sent(sink, many(3))
+        again = await sent(sink, *([one] for one in many(3)))
+    assert [receipt.note for receipt in (first, *again)] == ["", *["it was there already"] * 3]
     assert sorted(server.runs) == sorted(str(UUID(one.span.id)) for one in many(3))
+
+
+async def test_a_server_that_has_one_of_several_runs_does_not_lose_the_others():
+    """All of a request is refused for one run that is there; nobody says which, so that each is sent alone."""
+    server = Simulator()
+    with Sink(server) as sink:
+        await sent(sink, many(1))
+        with pytest.raises(Rejected):
+            await sent(sink, many(3))
+        await sent(sink, *([one] for one in many(3)))
+    assert len(server.runs) == 3
 
 
 async def test_an_older_server_gets_the_same_runs_as_a_batch():
@@ -344,7 +355,9 @@ async def test_the_settings_can_only_be_narrowed():
     assert (limits.items, limits.body_bytes) == (7, 2**20)
 
 
-@pytest.mark.parametrize("reply", [Reply(500), Reply(307, headers={"location": "/elsewhere"}), Reply(200, b"<html>"), Reply(reset=True)])
+@pytest.mark.parametrize(
+    "reply", [Reply(500), Reply(307, headers={"location": "/elsewhere"}), Reply(200, b"<html>"), Reply(reset=True)]
+)
 async def test_runs_are_sent_where_a_server_says_nothing_of_itself(reply):
     with Sink(Reply(202)) as sink:
         sink.script(reply)
@@ -368,7 +381,9 @@ async def test_a_server_is_asked_again_after_a_while():
     with Sink(server) as sink:
         told = config(sink.url)
         async with client_for(told) as client:
-            destination = LangSmith(client, sink.url, {"x-api-key": KEY}, project="mine", limits=told.limits(), now=lambda: clock[0])
+            destination = LangSmith(
+                client, sink.url, {"x-api-key": KEY}, project="mine", limits=told.limits(), now=lambda: clock[0]
+            )
             await destination.send(destination.encode(many(1), BATCH))
             assert destination.limits.items == 1
             server._info = info_of(size_limit=50)
@@ -404,7 +419,9 @@ async def test_what_a_server_unpacks_is_packed():
 async def test_a_packed_request_that_fails_says_no_prompt():
     with Sink() as sink:
         info = Reply(200, json.dumps(info_of(flags={"zstd_compression_enabled": True})).encode())
-        sink.answering = lambda got: info if got.method == "GET" else Reply(400, QUESTION.encode() + got.headers["x-api-key"].encode())
+        sink.answering = lambda got: (
+            info if got.method == "GET" else Reply(400, QUESTION.encode() + got.headers["x-api-key"].encode())
+        )
         with pytest.raises(Rejected) as caught:
             await sent(sink, [parcel()])
     assert QUESTION not in caught.value.message
@@ -438,7 +455,9 @@ def test_each_run_has_its_own_attachments():
 
 
 def test_an_attachment_cannot_end_the_part_it_is_in():
-    one = pictured(response=b"\x00" * 10 + f"\r\n--faregate-{BATCH}--\r\n".encode(), response_headers=(("content-type", "audio/mpeg"),))
+    one = pictured(
+        response=b"\x00" * 10 + f"\r\n--faregate-{BATCH}--\r\n".encode(), response_headers=(("content-type", "audio/mpeg"),)
+    )
     payload = destination_of().encode([one], BATCH)
     assert [name for _, name in files_of(payload)] == ["request-1-image"]
 
@@ -521,7 +540,9 @@ async def test_attachments_are_those_of_the_official_package(packed):
     server = Simulator(info=OFFICIAL_INFO | {"instance_flags": {"zstd_compression_enabled": packed}})
     run = run_of(pictured(), "mine")
     with Sink(server) as sink:
-        await asyncio.to_thread(by_the_official_package, sink.url, run, {"request-1-image": ("image/png", PICTURE)}, packed=packed)
+        await asyncio.to_thread(
+            by_the_official_package, sink.url, run, {"request-1-image": ("image/png", PICTURE)}, packed=packed
+        )
         theirs, server.runs, server.files = (server.runs, server.files), {}, {}
         official = sink.last
         await sent(sink, [pictured()], project="mine")

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from destinations.client import client_for
-from destinations.http import Answer
 from destinations.counts import plain_input_tokens
+from destinations.http import Answer
 from destinations.langwatch import LangWatchConfig, judged, metrics_of
 from domain.calls import Usage
 from domain.destinations import Misconfigured, Receipt, TooLarge

@@ -68,7 +68,9 @@ def test_names_and_places_are_found_where_they_are(analyzer):
     ]
 
 
-@pytest.mark.parametrize("text", ["\0\ud800 Ann Lee", "a" * 60_000, "Ann " * 9_000, "\n" * 30_000 + "Ann Lee", "@" * 20_000 + "ab", "é\u0301" * 9_000])
+@pytest.mark.parametrize(
+    "text", ["\0\ud800 Ann Lee", "a" * 60_000, "Ann " * 9_000, "\n" * 30_000 + "Ann Lee", "@" * 20_000 + "ab", "é\u0301" * 9_000]
+)
 def test_hostile_texts_are_borne(analyzer, text):
     found = said(analyzer, text)
     assert ("Ann Lee" in text) == bool(found)

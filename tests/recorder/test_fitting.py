@@ -163,6 +163,20 @@ def test_strict_hashes_who_called_and_writes_bodies_anew():
     assert fitted(one, None, mode="full", profile=("strict",))[0].labels.user == "[user]"
 
 
+def test_where_all_is_strict_who_called_is_not_in_reasons_or_fields_that_rules_set():
+    who = Labels(user="user-1", customer="a.c+me", session="s")
+    one = span(labels=who, decisions=(Decision("r", True, 'customer is "a.c+me", user is "user-10"'),))
+    for mode, profile in (("full", ("strict",)), ("none", ("strict",))):
+        fit, _ = fitted(one, None, mode=mode, profile=profile, key=b"k")
+        assert fit.decisions[0].why == f'customer is "{fit.labels.customer}", user is "user-10"'
+        extra = {"by": "user-1", "both": ["user-1 of a.c+me", 3, {"user-1": None}]}
+        assert fitted_extra(extra, mode=mode, profile=profile, key=b"k", labels=who) == {
+            "by": fit.labels.user,
+            "both": [f"{fit.labels.user} of {fit.labels.customer}", 3, {fit.labels.user: None}],
+        }
+    assert fitted(one, None, mode="full", profile=("gdpr",), key=b"k")[0] is one
+
+
 def test_the_operators_actions_hold_for_destinations():
     policy = Redaction(actions={"card": "keep", "email": "drop"})
     _, masked = fitted(span(), content({"a": f"{CARD} {MAIL}"}), mode="redacted", profile=(), policy=policy)

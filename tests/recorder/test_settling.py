@@ -10,7 +10,7 @@ import pytest
 from domain.errors import StoreUnavailable
 from domain.exchange import Labels, Opening
 from domain.holds import HeldClaim, Owed, Settlement, hold_text
-from domain.ledger import Claim, LedgerLost, LedgerUnavailable, Standing, Tally
+from domain.ledger import Claim, LedgerForeign, LedgerLost, LedgerUnavailable, Standing, Tally
 from recorder.settling import LEASE, RECONCILE_EVERY, Settling
 from storage.database import open_database
 from storage.ledger.memory import MemoryLedger
@@ -300,3 +300,29 @@ def test_the_thread_settles_what_it_is_woken_for_and_goes_on_after_failures(worl
     assert world.settling.progress.failures == 2
     assert "the store is away; trying again" in caplog.text
     assert "settling failed" in caplog.text
+
+
+class Foreign(MemoryLedger):
+    """A ledger of another store, which forgets by itself, as Redis does."""
+
+    foreign = True
+
+    def _check(self) -> None:
+        if self.foreign:
+            raise LedgerForeign("of another store")
+        super()._check()
+
+    def forget(self, *, now: float, most: int = 1000) -> int:
+        return 0
+
+
+def test_what_is_wrong_with_the_ledger_is_over_only_when_it_answers(world: World) -> None:
+    """A step with nothing to settle, expire or compare asks it nothing."""
+    world.ledger = Foreign()
+    office = world.an_office()
+    for _ in range(3):
+        with pytest.raises(LedgerForeign):
+            office.step()
+    world.ledger.foreign = False
+    office.step()
+    assert office.progress.last_error is None

@@ -237,3 +237,16 @@ def test_a_wrong_total_is_found(database: Database, desk: DeliveryDesk) -> None:
         "a: dead 0, of them deleted 1, but there are 0",
         "b: accepted 0, but delivered 0 + pending 2 + dead 0",
     ]
+
+
+def test_who_tries_what_waits_can_be_seen(database: Database) -> None:
+    desk, store = a_desk(database), a_store(database)
+    save(database, 3, "a")
+    assert not desk.tried_since("a", 0)
+    claims = claim(store, "a", most=1)
+    assert desk.tried_since("a", NOW + 1)
+    store.finish(later(claims))
+    assert desk.tried_since("a", NOW - 1)
+    assert not desk.tried_since("a", NOW)
+    store.finish(delivered(claim(store, "a", now=NOW + 10 * SECOND)))
+    assert not desk.tried_since("a", 0)

@@ -323,13 +323,12 @@ def test_every_try_is_held_at_its_own_price(gate: Gate, upstream: ScriptedUpstre
     ("case", "fault", "held"),
     [
         ("counted-gone", NONE, 10_000),
-        ("counted", Fault(refuse=True), 11_000),
         ("counted", Fault(reset_after=0), 11_000),
         ("counted", Fault(stall_after=20), 11_000),
         ("counted", LATE, 11_000),
         ("counted", NONE, 1_000),
     ],
-    ids=["nobody there", "reset as it is accepted", "reset", "stalled", "late", "answered"],
+    ids=["nobody there", "reset", "stalled", "late", "answered"],
 )
 def test_a_try_that_may_be_billed_stays_held_beside_the_next_one(
     case: str, fault: Fault, held: int, gate: Gate, chaos: ChaosProxy

@@ -41,7 +41,7 @@ class Blobs:
     tokens: dict[str, str] = field(default_factory=dict)
     largest: int = 5_000 * 2**20
 
-    def __call__(self, got: Got) -> Reply:
+    def __call__(self, got: Got) -> Reply:  # noqa: PLR0911 - one for each answer that there is
         parts = urlsplit(got.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         may = self._may(got, parts.path, query)
@@ -54,13 +54,21 @@ class Blobs:
         if container in self.trouble:
             return _error(409, self.trouble[container])
         if got.method == "PUT" and name:
-            return self._put(got, self.containers[container], name) if "c" in may else _error(403, "AuthorizationPermissionMismatch")
+            return (
+                self._put(got, self.containers[container], name) if "c" in may else _error(403, "AuthorizationPermissionMismatch")
+            )
         if query.get("comp") == "list":
-            return _listed(self.containers[container], query.get("prefix", "")) if "l" in may else _error(403, "AuthorizationFailure")
+            return (
+                _listed(self.containers[container], query.get("prefix", ""))
+                if "l" in may
+                else _error(403, "AuthorizationFailure")
+            )
         blob = self.containers[container].get(name)
         if blob is None:
             return _error(404, "BlobNotFound")
-        return _answer(200, blob.data, blob.content_type, {"etag": _etag(blob.data), "last-modified": _now(), "x-ms-blob-type": "BlockBlob"})
+        return _answer(
+            200, blob.data, blob.content_type, {"etag": _etag(blob.data), "last-modified": _now(), "x-ms-blob-type": "BlockBlob"}
+        )
 
     def _may(self, got: Got, path: str, query: dict[str, str]) -> str | Reply:
         """Return what a request may, or the answer that refuses it."""

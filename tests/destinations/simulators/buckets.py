@@ -83,13 +83,17 @@ class Buckets:
         try:
             head, body, signature = token.split(".")
             told, claims = (json.loads(_decoded(part)) for part in (head, body))
-            private_key(0).public_key().verify(_decoded(signature), f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256())
+            private_key(0).public_key().verify(
+                _decoded(signature), f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256()
+            )
         except (ValueError, binascii.Error, InvalidSignature):
             return None
         now = time.time()
         holds = claims["iat"] <= now + 60 and now < claims["exp"] <= claims["iat"] + _LONGEST
         known = (told["alg"], told["kid"], claims["iss"], claims["sub"]) == ("RS256", "key-1", EMAIL, EMAIL)
-        scoped = any(scope in claims.get("scope", "") for scope in _SCOPES) or claims.get("aud") == "https://storage.googleapis.com/"
+        scoped = (
+            any(scope in claims.get("scope", "") for scope in _SCOPES) or claims.get("aud") == "https://storage.googleapis.com/"
+        )
         return claims if scheme == "Bearer" and holds and known and scoped else None
 
 

@@ -28,6 +28,14 @@ class Entry:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a process did to a folder."""
+
+    folder: Path
+    entries: list[Entry]
+
+
 @dataclass(slots=True)
 class File:
     """One file's bytes on the disk, and what was done since the last sync."""

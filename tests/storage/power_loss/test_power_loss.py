@@ -1,12 +1,7 @@
 """A power loss at any moment loses nothing that was said to be safe, and makes nothing up."""
 
-import os
 import random
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,35 +10,9 @@ from domain.exchange import Exchange
 from tests.storage.journal.calls import a_reader, everything
 from tests.storage.journal.test_recovery import assert_genuine
 from tests.storage.power_loss.reading import LONG, streamed
-from tests.storage.power_loss.tape import Entry, Mode, compiled, disk_after, load, write_files
+from tests.storage.power_loss.tape import Mode, Recording, disk_after, write_files
 
-CHECKOUT = Path(__file__).parents[3]
 MODES: tuple[Mode, ...] = ("drop", "prefix", "random")
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """What a process did to a folder."""
-
-    folder: Path
-    entries: list[Entry]
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory) -> Callable[..., Recording]:
-    library = compiled(tmp_path_factory.mktemp("recorder"))
-    if library is None:
-        pytest.skip("there is no C compiler (cc) to build the recorder with")
-
-    def run(*command: str) -> Recording:
-        folder = tmp_path_factory.mktemp("recorded") / "root"
-        tape = folder.with_name("tape")
-        recorded = {"LD_PRELOAD": str(library), "FAREGATE_FOLDER": str(folder), "FAREGATE_TAPE": str(tape)}
-        program = [sys.executable, "-m", command[0], str(folder), *command[1:]]
-        subprocess.run(program, env=os.environ | recorded, cwd=CHECKOUT, check=True, stdout=subprocess.DEVNULL, timeout=120)
-        return Recording(folder, load(tape))
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,58 @@
+"""What an app notices of sick destinations: the gate's latency beside three that hang, refuse and crawl, and without them, in turn.
+
+The gate runs as everything else does, without priority: what the office does for destinations is to show where it disturbs.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench import delivery
+from bench.gateway import Faregate, running, settings_text
+from bench.tools import Work
+from bench.windows import Bench, percentile
+
+WARM_SECONDS = 3.0
+_TURNS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The p99 of calls in microseconds: the middle one of some windows. `samples` is how many calls each of them is of."""
+
+    alone: float
+    sick: float
+    samples: int
+
+
+def gate_beside_sick(bench: Bench) -> Beside:
+    """Measure two gateways in turn, so that neighbours weigh on both alike: all calls are owed to a well destination, and to three sick ones as well."""
+    work = Work(bench.seconds + 1, 8, 100, samples=True)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faregate-bench-")))
+        urls = {kind: stack.enter_context(delivery.platform(kind)) for kind in ("well", *delivery.SICK)}
+        alone = stack.enter_context(_gateway(folder / "alone", bench, {"well": urls["well"]}))
+        sick = stack.enter_context(_gateway(folder / "sick", bench, urls))
+        for gateway in (alone, sick):
+            bench.load.run(gateway.address(), Work(WARM_SECONDS, 8, 100))
+        rounds = [[_p99(bench, gateway, work) for gateway in (alone, sick)] for _ in range(bench.rounds * _TURNS)]
+        for gateway in (alone, sick):
+            gateway.check()
+    return Beside(_middle(row[0] for row in rounds), _middle(row[1] for row in rounds), int(100 * work.seconds))
+
+
+def _gateway(folder: Path, bench: Bench, urls: Mapping[str, str]) -> contextlib.AbstractContextManager[Faregate]:
+    tables = [f'[destinations.{name}]\ntype = "otlp"\nurl = "{url}"\nallow_private = true\n' for name, url in urls.items()]
+    return running(folder, "\n".join([settings_text(bench.mock.port, secure=None), *tables]))
+
+
+def _p99(bench: Bench, gateway: Faregate, work: Work) -> float:
+    samples: list[float] = bench.load.run(gateway.address(), work)["latency_us_all"]
+    return percentile(samples, 0.99)
+
+
+def _middle(values: Iterable[float]) -> float:
+    return float(median(values))
