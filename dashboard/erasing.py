@@ -1,7 +1,6 @@
 """Erasing: somebody is to be forgotten, a customer or a user, with calls, bodies, deliveries, and whatever else names them."""
 
 import time
-from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -10,7 +9,6 @@ from starlette.routing import Route
 
 from dashboard.destination_desk import DestinationDesk
 from dashboard.problems import Problem, json_object
-from domain.spans import Span
 from storage.spans import SpanStore
 
 STEP = 500
@@ -34,7 +32,7 @@ async def erase(request: Request) -> Response:
     desk: DestinationDesk | None = request.app.state.destinations
     conditions = 0 if desk is None else await run_in_threadpool(desk.replays.forget, [name])
     calls, events, place = await run_in_threadpool(
-        erase_until, time.monotonic() + LONGEST, request.app.state.spans, _is(field, name), name, after
+        erase_until, time.monotonic() + LONGEST, request.app.state.spans, (field, name), after
     )
     return JSONResponse({"erased": calls, "events": events, "conditions": conditions, "next": place})
 
@@ -42,31 +40,32 @@ async def erase(request: Request) -> Response:
 ROUTES = [Route("/api/v1/erase", erase, methods=["POST"])]
 
 
-def _is(field: str, name: str) -> Callable[[Span], bool]:
-    return lambda span: getattr(span.labels, field) == name
-
-
-def erase_until(  # noqa: PLR0913 - what bounds it
-    deadline: float, store: SpanStore, matches: Callable[[Span], bool], name: str, after: int, most: int = STEP
+def erase_until(
+    deadline: float, store: SpanStore, who: tuple[str, str], after: int, most: int = STEP
 ) -> tuple[int, int, int | None]:
-    """Erase the calls after the place `after` that match, and after the last of them the events that name somebody, until `deadline` (`time.monotonic`).
+    """Erase the calls after the place `after` with this label (its name, and the text), and then the events about whom it names.
 
-    At least one step is taken. Return how many calls and events were erased, and the place to go on from, None at the end.
+    At least one step is taken, and none after `deadline` (`time.monotonic`). Return how many calls and events were erased, and the place to go on
+    from, None at the end.
     """
+    field, name = who
     calls, place = 0, after
     while True:
-        step = store.erase(matches, after=place, most=most)
+        step = store.erase(lambda span: getattr(span.labels, field) == name, after=place, most=most)
         calls += step.spans
         if step.place is None:
-            break
+            return calls, _erased_events(store, name, most), None
         place = step.place
         if time.monotonic() > deadline:
             return calls, 0, place
-    # There are few events: they all fit into what one request may take.
-    events, place_of_event = 0, 0
+
+
+def _erased_events(store: SpanStore, name: str, most: int) -> int:
+    """Erase all events about somebody, and return how many: there are so few that one request has the time."""
+    events, place = 0, 0
     while True:
-        told = store.erase_events([name], after=place_of_event, most=most)
-        events += told.events
-        if told.place is None:
-            return calls, events, None
-        place_of_event = told.place
+        step = store.erase_events([name], after=place, most=most)
+        events += step.events
+        if step.place is None:
+            return events
+        place = step.place

@@ -32,10 +32,12 @@ class Told:
     body_bytes: int | None = None
 
 
-async def asked_of(client: "httpx.AsyncClient", url: str, headers: Mapping[str, str]) -> Told | None:
-    """Return what the server at `url` says of itself, None where it does not, or not in time. What is wrong there shows when runs are sent."""
+async def asked_of(
+    client: "httpx.AsyncClient", url: str, headers: Mapping[str, str], *, patience: float = PATIENCE
+) -> Told | None:
+    """Return what the server at `url` says of itself, None where it does not within `patience` (seconds). What is wrong there shows when runs are sent."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             answer = await ask(client, f"{url}/info", headers={"accept": "application/json", **headers})
     except (DeliveryFailed, TimeoutError):
         return None

@@ -108,20 +108,22 @@ class Standing:
 
     def _state(self, paused: float) -> tuple[LaneState, str]:
         error = self.tally.last_error or ""
-        failures = self._condition.breaker.failures
-        if self._condition.disabled:
-            return "disabled", f"It said that it is gone for good: {error}"
-        if self._condition.refuses_all:
-            return "misconfigured", f"It refuses whatever it is sent, {REFUSED_IN_A_ROW} deliveries in a row and more: {error}"
-        if self._condition.misconfigured_since is not None:
-            return "misconfigured", f"It takes nothing until something is changed: {error}"
+        if self._condition.misconfigured_since is not None or self._condition.disabled:
+            return self._wants_looking_at(error)
         if self._condition.breaker.opened_at is not None:
             return "open", f"It fails, and is probed now and then: {error}"
-        if failures:
+        if failures := self._condition.breaker.failures:
             return "failing", f"It failed {failures} times in a row: {error}"
         if paused:
             return "waiting", f"Nothing is sent for {paused:.0f} s more: {error}"
         return ("sending", "") if self.in_flight else ("idle", "")
+
+    def _wants_looking_at(self, error: str) -> tuple[LaneState, str]:
+        if self._condition.disabled:
+            return "disabled", f"It said that it is gone for good: {error}"
+        if self._condition.refuses_all:
+            return "misconfigured", f"It refuses whatever it is sent, {REFUSED_IN_A_ROW} deliveries in a row and more: {error}"
+        return "misconfigured", f"It takes nothing until something is changed: {error}"
 
     def _tell_watcher(self, outcome: Outcome) -> None:
         claim = outcome.claim

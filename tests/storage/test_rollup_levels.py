@@ -1,28 +1,35 @@
 """Sums by the hour and by the day: what is read from them is what the quarters of an hour say, at every moment."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from domain.exchange import Labels
 from storage.adjustments import AdjustmentStore
-from storage.database import Database
+from storage.database import Database, open_database
+from storage.queries import CALLS
 from storage.rollup_levels import DAY, HOUR, PATIENCE, QUARTERS, STALE, TABLES, Level, condense, stretches_of
 from storage.rollup_rebuild import rebuild_slot
 from storage.rollup_upkeep import REST_SECONDS, SumsUpkeep
 from storage.rollups import SLOT
+from storage.span_rows import COLUMNS, row_of
 from storage.spans import SpanStore
-from storage.tables import METADATA, RollupLevelRow, RollupSlotRow, table_of
+from storage.tables import RollupLevelRow, table_of
 from storage.usage import UsageQuery, UsageStore
 from tests.storage.samples import SECOND, a_span
 
 # Midnight in UTC.
 FIRST = 20_000 * DAY
-LEVELS, SLOTS = table_of(RollupLevelRow), table_of(RollupSlotRow)
+LEVELS = table_of(RollupLevelRow)
+MIGRATIONS = Path(__file__).parents[2] / "storage" / "migrations"
 PERIODS = [
     (FIRST, FIRST + 4 * DAY),
     (FIRST - 2 * HOUR, FIRST + DAY - 2 * HOUR),
@@ -179,30 +186,40 @@ def test_what_comes_late_marks_its_hour_and_its_day(database: Database, late: in
         assert set(connection.execute(select(STALE))) == {(HOUR, FIRST + late * DAY), (DAY, FIRST + late * DAY)}
 
 
-def test_calls_of_a_version_without_sums_are_summed_up_after_the_upgrade(database: Database) -> None:
-    made, clock = save(database), iter(range(10**6))
-    plain = seen(database)
-    SpanStore(database).save([(a_span(started_at=(FIRST + 4 * DAY) * SECOND, cost=5), None)])
-    whole = seen(database)
-    assert whole != plain
-    with database.writing() as connection:
-        # Nothing but the last call was summed up, and the tables of this version are not there yet.
-        for table in (QUARTERS, SLOTS):
-            connection.execute(table.delete().where(table.c.slot < FIRST + 4 * DAY))
-        METADATA.drop_all(connection, tables=[LEVELS, STALE, *TABLES.values()])
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0007'")
-    database.upgrade()
-    assert seen(database) != whole
-    upkeep = SumsUpkeep(database, now=lambda: FIRST + 9 * DAY, clock=lambda: float(next(clock)))
-    # A second has passed whenever the clock is looked at: one step each time.
-    upkeep.work()
-    with database.reading() as connection:
-        assert connection.execute(select(func.count()).select_from(STALE)).scalar_one() == len({*slots_of(made)})
-    while upkeep.step():
-        pass
-    assert seen(database) == whole == mended(database)
-    with database.reading() as connection:
-        assert connection.execute(select(STALE)).all() == []
+def before_sums(database: Database) -> None:
+    """Bring the tables to the version before this one."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    database._prepare()
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+
+
+def test_calls_of_a_version_without_sums_are_summed_up_after_the_upgrade(database_empty_url: str) -> None:
+    made = [a_span(started_at=at * SECOND, model=model, cost=10**12 + at) for at, model, _ in calls()]
+    clock = iter(range(10**6))
+    with closing(open_database(database_empty_url)) as database:
+        before_sums(database)
+        with database.writing() as connection:
+            connection.execute(insert(CALLS), [dict(zip(COLUMNS, row_of(span), strict=True)) for span in made])
+        database.upgrade()
+        assert UsageStore(database).usage(UsageQuery(), PERIODS[:1])[0].total.calls == 0
+        upkeep = SumsUpkeep(database, now=lambda: FIRST + 9 * DAY, clock=lambda: float(next(clock)))
+        # A second has passed whenever the clock is looked at: one step each time.
+        upkeep.work()
+        with database.reading() as connection:
+            assert (
+                connection.execute(select(func.count()).where(STALE.c.seconds == SLOT)).scalar_one() == len({*slots_of(made)}) - 1
+            )
+        while upkeep.step():
+            pass
+        total = UsageStore(database).usage(UsageQuery(), PERIODS[:1])[0].total
+        assert (total.calls, total.cost) == (len(made), sum(span.cost for span in made))
+        assert seen(database) == mended(database)
+        with database.reading() as connection:
+            assert connection.execute(select(STALE)).all() == []
 
 
 def test_it_rests_where_there_is_nothing_to_do(database: Database) -> None:

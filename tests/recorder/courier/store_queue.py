@@ -7,7 +7,6 @@ from storage.spans import SpanStore
 from tests.recorder.courier.world import World
 from tests.storage.samples import SECOND, a_span
 
-
 SELDOM = 60 * SECOND
 
 
