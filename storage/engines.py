@@ -134,7 +134,11 @@ class PostgresEngines:
 
 
 def _postgres_engine(
-    url: URL, patience: float, *, connections: int, isolation_level: Literal["READ COMMITTED", "REPEATABLE READ"] = "READ COMMITTED"
+    url: URL,
+    patience: float,
+    *,
+    connections: int,
+    isolation_level: Literal["READ COMMITTED", "REPEATABLE READ"] = "READ COMMITTED",
 ) -> Engine:
     ours = {
         "application_name": "faregate",

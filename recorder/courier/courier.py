@@ -87,10 +87,11 @@ class Courier:
             self._thread.start()
 
     def stop(self) -> None:
-        """Claim nothing more, wait for what is in flight within a bound, give the rest back, and end the thread."""
+        """Claim nothing more, wait for what is in flight within a bound, give the rest back, and end the thread. It is waited for once only."""
+        told_before = self._stopping.is_set()
         self._stopping.set()
         self._in_loop(self._end)
-        if self._thread.is_alive():
+        if self._thread.is_alive() and not told_before:
             self._thread.join(STOP_SECONDS + LAST_WORDS + AGAIN_AFTER)
 
     def is_alive(self) -> bool:

@@ -277,7 +277,8 @@ def test_the_command_tries_a_file_and_says_what_would_change(run):
     lines = [line.split() for line in told.output.splitlines()]
     assert ["bucket", "0", "10", "10", "0", "0", "0", "B", "15", "KiB"] in lines
     assert "Told to nobody: 8 now, 0 then." in told.output
-    assert json.loads(run("test", "rules.toml", "--last", "2", "--json").output)["calls"] == 2
+    assert json.loads(run("test", "rules.toml", "--last", "2", "--json").stdout)["calls"] == 2
+    assert "has no [[routes]]: those in force stay" in told.stderr
 
 
 def test_the_command_tries_routes_of_a_file(run):
@@ -289,7 +290,7 @@ def test_the_command_tries_routes_of_a_file(run):
 def test_the_command_explains_one_call(run, ruled):
     [newest] = tried(ruled, rules=[TASTE], last=1)["rules"][0]["examples"]
     told = run("test", "rules.toml", "--explain", newest, rules=RIGHT)
-    assert told.output == "✓ all to the bucket: every call\n→ bucket (content none)\n"
+    assert told.stdout == "✓ all to the bucket: every call\n→ bucket (content none)\n"
     assert run("test", "--explain", newest).output == '✗ errors: does not match\n  outcome = "ok"\nNobody is told of it.\n'
     assert run("test", "--explain", "0" * 32).exit_code == 1
 

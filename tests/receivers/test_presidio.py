@@ -3,6 +3,7 @@
 import os
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ def model(tmp_path_factory):
     if not PYTHON.exists():
         pytest.skip("no Presidio: not installed; `make test` installs it")
     folder = tmp_path_factory.mktemp("model") / "en"
-    subprocess.run([PYTHON, "tests/receivers/presidio_model.py", folder], check=True, env={"PATH": os.environ["PATH"]})
+    subprocess.run([PYTHON, Path(__file__).with_name("presidio_model.py"), folder], check=True, env={"PATH": os.environ["PATH"]})
     return str(folder)
 
 

@@ -38,7 +38,9 @@ def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
         yield client
 
 
-async def test_a_gateway_with_another_store_is_refused_and_changes_nothing(redis_server: RedisServer, client: redis.Redis) -> None:
+async def test_a_gateway_with_another_store_is_refused_and_changes_nothing(
+    redis_server: RedisServer, client: redis.Redis
+) -> None:
     with closing(office_of(redis_server, ONE)) as office, closing(office_of(redis_server, OTHER)) as other:
         gate, stranger = gate_of(redis_server, ONE), gate_of(redis_server, OTHER)
         office.rebuild([a_claim(30)], {}, **TIME)
@@ -104,7 +106,9 @@ def test_what_the_message_says_lets_another_store_take_over(redis_server: RedisS
             office.standings([COUNTER])
 
 
-def test_a_ledger_of_an_earlier_version_is_that_of_the_first_store_that_comes(redis_server: RedisServer, client: redis.Redis) -> None:
+def test_a_ledger_of_an_earlier_version_is_that_of_the_first_store_that_comes(
+    redis_server: RedisServer, client: redis.Redis
+) -> None:
     with closing(office_of(redis_server, None)) as nobody, closing(office_of(redis_server, ONE)) as office:
         nobody.rebuild([a_claim(30)], {}, **TIME)
         assert client.get(EPOCH) == b"1"
