@@ -9,6 +9,8 @@ from recorder.courier.condition import PROBE_MISCONFIGURED, REFUSED_IN_A_ROW
 from tests.recorder.courier.world import DAY, Fake, FakeOfEvents, World
 from tests.storage.samples import a_content
 
+LONG = 6 * 3600.0
+
 
 def refusing_until(moment, error=None):
     """Refuse everything before a moment of the virtual clock, take everything from then on."""
@@ -32,15 +34,15 @@ def none_kept(request):
 @pytest.mark.parametrize("error", [Rejected("bad request", status=400), TooLarge("too large", status=413)])
 @pytest.mark.parametrize("limits", [{"items": 100, "parallel": 8}, {"items": 1}, {"items": 100, "keeps_batches": True}])
 def test_a_destination_that_refuses_everything_is_misconfigured_and_its_queue_waits(limits, error):
-    fake = Fake(refusing_until(DAY, error), **limits)
+    fake = Fake(refusing_until(LONG, error), **limits)
     with World({"d": fake}) as world:
-        owed = world.owe("d", 1000, content=a_content(text="hello"))
-        world.run(DAY - 1)
+        owed = world.owe("d", 300, content=a_content(text="hello"))
+        world.run(LONG - 1)
         status = world.status()
         assert status.state == "misconfigured"
         assert "in a row" in status.why
         assert len(world.queue.dead["d"]) == REFUSED_IN_A_ROW
-        assert world.queue.counts()["d"].pending == 1000 - REFUSED_IN_A_ROW
+        assert world.queue.counts()["d"].pending == 300 - REFUSED_IN_A_ROW
         assert [event.type for event in world.events].count("destination.misconfigured") == 1
         world.run(2 * 3600)
         assert sorted(fake.taken) == sorted(set(owed) - set(world.queue.dead["d"]))
