@@ -1,6 +1,7 @@
 """Calls that are owed to destinations, as the recorder saves them, and what a courier does with claims."""
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from domain.deliveries import Claimed, Dead, Delivered, Later, Owed
@@ -26,10 +27,18 @@ def a_desk(database: Database) -> DeliveryDesk:
 
 
 def save(
-    database: Database, count: int, *names: str, bodies: bool = False, first: int = 0, owed: Sequence[Owed] | None = None
+    database: Database,
+    count: int,
+    *names: str,
+    bodies: bool = False,
+    first: int = 0,
+    owed: Sequence[Owed] | None = None,
+    ids: Iterable[str] | None = None,
 ) -> list[Span]:
-    """Save calls that are owed to the destinations called `names`, or as `owed` says."""
-    spans = [a_span(first + number) for number in range(count)]
+    """Save calls that are owed to the destinations called `names`, or as `owed` says. Their `ids` are random where nobody gives any."""
+    spans = [
+        a_span(first + number, id=name) for number, name in zip(range(count), repeat(None) if ids is None else ids, strict=False)
+    ]
     terms = [Owed(name) for name in names] if owed is None else owed
     store = SpanStore(database, now=lambda: NOW)
     store.save([(span, a_content() if bodies else None) for span in spans], {}, {span.id: terms for span in spans})

@@ -1,6 +1,8 @@
 """Whatever is done to deliveries in whatever order: accepted is delivered, pending and dead together, and nobody has what another one has."""
 
 from collections import Counter
+from hashlib import md5
+from itertools import count
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -43,6 +45,8 @@ class Deliveries(RuleBasedStateMachine):
         self.otherwise: dict[Place, str] = {}
         self.totals = {name: Totals() for name in NAMES}
         self.saved: list[Any] = []
+        # Not random: what is drawn from them must be the same when an example is tried again.
+        self.ids = (md5(b"%d" % number, usedforsecurity=False).hexdigest() for number in count())
         self.held: dict[Place, Claimed] = {}
         self.stale: list[Claimed] = []
         self.events = 0
@@ -68,10 +72,10 @@ class Deliveries(RuleBasedStateMachine):
         if place in self.held:
             self.stale.append(self.held.pop(place))
 
-    @rule(count=few, to=st.lists(names, unique=True, min_size=1), other=st.booleans(), bodies=st.booleans())
-    def save(self, count: int, to: list[str], other: bool, bodies: bool) -> None:
+    @rule(number=few, to=st.lists(names, unique=True, min_size=1), other=st.booleans(), bodies=st.booleans())
+    def save(self, number: int, to: list[str], other: bool, bodies: bool) -> None:
         owed = [Owed(name, otherwise="c" if other and name == "a" else None) for name in to]
-        for span in save(self.database, count, owed=owed, bodies=bodies, first=len(self.saved)):
+        for span in save(self.database, number, owed=owed, bodies=bodies, first=len(self.saved), ids=self.ids):
             self.saved.append(span)
             for one in owed:
                 self.owe((one.destination, span.id))
