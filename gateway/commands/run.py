@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import click
@@ -62,37 +61,58 @@ def new_session() -> str:
 
 def exit_code_of(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a program to its end, with our input, output and signals; return its exit code as a shell would."""
-    try:
-        process = subprocess.Popen(command, env=environment)  # noqa: S603 - what the user asked for
-    except FileNotFoundError:
-        click.echo(f"faregate: there is no program {command[0]!r}.", err=True)
-        return NOT_FOUND
-    except OSError as error:
-        click.echo(f"faregate: {command[0]!r} cannot be run: {error.strerror}.", err=True)
-        return NOT_EXECUTABLE
-    with _signals_to(process):
+    with _Signals() as signals:
+        try:
+            process = subprocess.Popen(command, env=environment)  # noqa: S603 - what the user asked for
+        except FileNotFoundError:
+            click.echo(f"faregate: there is no program {command[0]!r}.", err=True)
+            return NOT_FOUND
+        except OSError as error:
+            click.echo(f"faregate: {command[0]!r} cannot be run: {error.strerror}.", err=True)
+            return NOT_EXECUTABLE
+        signals.go_to(process)
         code = process.wait()
     return code if code >= 0 else 128 - code
 
 
-@contextmanager
-def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass signals on. Ctrl-C reaches the program from the terminal itself, as it does us: it is passed on only where there is none."""
+class _Signals:
+    """Passes signals on to a program; those that come before it runs, as soon as it does.
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        del frame
-        process.send_signal(number)
+    Ctrl-C reaches the program from the terminal itself, as it does us: it is passed on only where there is none.
+    """
 
-    def leave(number: int, frame: FrameType | None) -> None:
-        del number, frame
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+        self._old: dict[signal.Signals, Any] = {}
 
-    handlers = dict.fromkeys(_PASSED_ON, pass_on) | {signal.SIGINT: leave if sys.stdin.isatty() else pass_on}
-    old = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
+    def __enter__(self) -> Self:
+        # Before the program is there: a signal in between would end us, and leave it alone.
+        handlers = dict.fromkeys(_PASSED_ON, self._pass_on) | {
+            signal.SIGINT: self._leave if sys.stdin.isatty() else self._pass_on
+        }
+        self._old = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
             signal.signal(number, handler)
+
+    def go_to(self, process: subprocess.Popen[bytes]) -> None:
+        """Pass on what came, and what will come."""
+        self._process = process
+        for number in self._early:
+            process.send_signal(number)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._process is None:
+            self._early.append(number)
+        else:
+            self._process.send_signal(number)
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
 
 
 def _refuse_silence(gateway: Gateway) -> None:

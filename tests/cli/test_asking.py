@@ -97,9 +97,8 @@ def test_run_passes_input_output_and_signals_on(up):
     )
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
-    assert process.stdout.read() == "told\n"
-    assert process.wait(20) == 5
-    process.stdout.close()
+    assert process.communicate(timeout=20) == ("told\n", None)
+    assert process.returncode == 5
 
 
 @pytest.mark.parametrize("shell", ["sh", "fish", "powershell"])
