@@ -11,7 +11,7 @@ from tests.harness.gate import Gate
 from tests.harness.steps import Await, AwaitClosed, ReadBody, Script, Send, Take, answer, in_lockstep
 from tests.harness.upstream import OK, ScriptedUpstream
 from tests.harness.wire import until
-from tests.wire.budgets import DELTA, ENOUGH, HEAD, asked, call, chat, chunk, locked, secret
+from tests.wire.budgets import DELTA, ENOUGH, HEAD, LEAST, asked, call, chat, chunk, locked, secret
 
 ANTHROPIC_DELTA = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"word "}}\n\n'
@@ -77,7 +77,7 @@ def check_cut(key: str, gate: Gate, upstream: ScriptedUpstream) -> None:
     got = call(gate, key, body, target=target, headers=b"Accept-Encoding: gzip, br\r\n")
     assert (got.status, got.body.framing, got.body.ending) == (200, "chunked", "complete")
     count, rest = split_at(got.body.data, delta)
-    assert 950 < count <= ENOUGH
+    assert LEAST < count <= ENOUGH
     error = ended_with(rest, key)
     if key == "cut-anthropic":
         assert error["type"] == "rate_limit_error"
@@ -109,7 +109,7 @@ def check_cut_on_a_warm_connection(key: str, gate: Gate, upstream: ScriptedUpstr
         got = client.answer()
         assert len({id(one.link) for one in upstream.received}) == 1
         count, rest = split_at(got.body.data, DELTA)
-        assert 950 < count <= ENOUGH
+        assert LEAST < count <= ENOUGH
         assert ended_with(rest, key)["code"] == "insufficient_quota"
         assert got.body.ending == "complete"
         until(lambda: upstream.received[0].link.ended is not None, "the upstream was not closed")
@@ -158,7 +158,7 @@ def test_a_stream_that_is_asked_for_again_without_usage_is_still_paid_for(gate: 
     upstream.plan(answer(refusal), runs_on(chunk(DELTA * ENOUGH)))
     got = call(gate, "cut-asked-again", chat(9_000, stream=True), target=b"/picky/v1/chat/completions")
     count, rest = split_at(got.body.data, DELTA)
-    assert count > 700
+    assert count > LEAST
     assert ended_with(rest, "cut-asked-again")["code"] == "insufficient_quota"
     bodies = [one.body.data for one in upstream.received if one.body]
     assert [b"stream_options" in body for body in bodies] == [True, False]
@@ -181,7 +181,7 @@ def test_an_event_that_has_begun_ends_first(gate: Gate, upstream: ScriptedUpstre
         upstream.signal("seen")
         got = client.answer()
     count, rest = split_at(got.body.data, DELTA)
-    assert 950 < count <= ENOUGH + 1
+    assert LEAST < count <= ENOUGH + 1
     assert ended_with(rest, "cut-inside")["code"] == "insufficient_quota"
 
 
@@ -213,7 +213,7 @@ def test_a_stream_without_a_length_ends_with_the_error_and_the_connection(gate: 
     got = call(gate, "cut-until-close", chat(9_000, stream=True))
     assert (got.status, got.body.ending) == (200, "complete")
     count, rest = split_at(got.body.data, DELTA)
-    assert count > 700
+    assert count > LEAST
     assert ended_with(rest, "cut-until-close")["code"] == "insufficient_quota"
 
 
