@@ -169,7 +169,7 @@ DELTA = b'data: {"id":"c","object":"chat.completion.chunk","model":"m","choices"
 # More tokens than a first slice holds.
 ENOUGH = 1_050
 # What a first slice pays for at least, into however small pieces a busy machine cuts the stream: the beginning of an event counts as tokens too.
-LEAST = 500
+LEAST = 700
 
 
 def chunk(data: bytes) -> bytes:
