@@ -3,9 +3,10 @@
 import asyncio
 import json
 
-from gateway.wire.answer import Answer, UpstreamGone
+from gateway.wire.answer import Answer
 from gateway.wire.caller import Caller
 from gateway.wire.deadlines import Deadlines
+from gateway.wire.failures import UpstreamGone
 from gateway.wire.pools import Pool, unix_pool
 
 # The store breaks a read off after 10 s; an office that is silent for longer stands still.

@@ -18,10 +18,11 @@ from gateway.sending.breakers import Breakers
 from gateway.sending.routes import Target
 from gateway.sending.tries import Tries, moves_on
 from gateway.tee.recording import Recording
-from gateway.wire.answer import JOINED, Answer, Inform, NothingSent, UpstreamGone, UpstreamSilent
+from gateway.wire.answer import JOINED, Answer, Inform
 from gateway.wire.caller import Body
 from gateway.wire.deadlines import Deadlines
 from gateway.wire.engine import Connection
+from gateway.wire.failures import NothingSent, UpstreamGone, UpstreamSilent
 from gateway.wire.pools import Pool, inner_pool, tcp_pool, tls_context
 from gateway.wire.steps import Signal, in_task
 

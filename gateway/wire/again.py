@@ -26,8 +26,10 @@ class LastHead:
         """Return the length as it was written and the body, where `data` is one whole request with this head; else None."""
         start = len(self.before)
         end = data.find(b"\r\n", start, start + MOST_DIGITS + 2)
+        if end < 0:
+            return None
         digits = data[start:end]
-        if end < 0 or not digits.isdigit() or digits[0] == b"0"[0]:
+        if not digits.isdigit() or digits[0] == b"0"[0]:
             return None
         if not (data.startswith(self.before) and data.startswith(self.after, end)):
             return None

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.wire.failures import UpstreamGone
 from gateway.wire.steps import Signal
 
 if TYPE_CHECKING:
@@ -18,18 +19,6 @@ Head = asyncio.Future[None] | Signal
 Inform = Callable[[int, bytes, list[Header]], None]
 HELD_BACK = 256 * 1024
 JOINED = 64 * 1024
-
-
-class UpstreamGone(ConnectionError):
-    """The upstream broke off, or sent what is not HTTP."""
-
-
-class UpstreamSilent(TimeoutError):
-    """The upstream was silent for longer than allowed."""
-
-
-class NothingSent(UpstreamGone):
-    """The connection was gone before anything of the request was written: sending again is safe."""
 
 
 class Receiver(Protocol):

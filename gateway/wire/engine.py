@@ -12,8 +12,9 @@ from typing import Protocol, cast
 
 import httptools
 
-from gateway.wire.answer import Answer, Head, Header, Inform, NothingSent, UpstreamGone, UpstreamSilent
+from gateway.wire.answer import Answer, Head, Header, Inform
 from gateway.wire.deadlines import Deadlines
+from gateway.wire.failures import NothingSent, UpstreamGone, UpstreamSilent
 
 MOST_HEADER_BYTES = 256 * 1024
 NO_BODY = frozenset({204, 304})
@@ -48,8 +49,8 @@ class Keeper(Protocol):
         """Drop a free connection that the upstream closed."""
 
 
-class Connection(asyncio.Protocol):
-    """One connection to an upstream."""
+class Connection:
+    """One connection to an upstream: an `asyncio.Protocol` by what it can do. It inherits from nothing, so that it can be compiled."""
 
     __slots__ = (
         "_answer",

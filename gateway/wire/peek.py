@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from domain.errors import InvalidRequest
+from gateway.wire.fields import Fields
 
 Edit = tuple[int, int, bytes]
 MOST_COUNTED = 2**63
@@ -35,19 +36,6 @@ _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
 ASK_USAGE = b'"stream_options":{"include_usage":true},'
 
 
-class _Fields(msgspec.Struct):
-    model: Any = UNSET
-    stream: Any = UNSET
-    stream_options: Any = UNSET
-    faregate: Any = UNSET
-    max_tokens: Any = UNSET
-    max_completion_tokens: Any = UNSET
-    max_output_tokens: Any = UNSET
-    n: Any = UNSET
-    best_of: Any = UNSET
-    service_tier: Any = UNSET
-
-
 _RARE = (
     b'"stream_options"',
     b'"faregate"',
@@ -59,7 +47,7 @@ _RARE = (
     b'"service_tier"',
 )
 _NONE = (UNSET,) * len(_RARE)
-_decode = msgspec.json.Decoder(_Fields).decode
+_decode = msgspec.json.Decoder(Fields).decode
 
 
 @dataclass(slots=True)
@@ -74,7 +62,7 @@ class Asked:
     usage_asked: bool = False
     stream_options: Any = UNSET
     labels: Any = UNSET
-    fields: "_Fields | None" = None
+    fields: "Fields | None" = None
 
     @property
     def max_tokens(self) -> int | None:
@@ -147,7 +135,7 @@ def asked_in(body: bytes) -> Asked:
     )
 
 
-def _refuse_doubles(body: bytes, fields: _Fields) -> None:
+def _refuse_doubles(body: bytes, fields: Fields) -> None:
     """Refuse a body in which a deciding field stands twice at the top.
 
     Raises:

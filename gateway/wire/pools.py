@@ -106,7 +106,7 @@ def unix_pool(path: str, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) 
 def inner_pool(server: Callable[[], asyncio.Protocol], loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> Pool:
     """Return a pool of connections to a server inside this process: each one a socket pair, `server` at its other end."""
 
-    async def connect(factory: Callable[[], Connection]) -> tuple[Any, Connection]:
+    async def connect(factory: Callable[[], Any]) -> tuple[Any, Connection]:
         ours, theirs = socket.socketpair()
         await loop.connect_accepted_socket(server, theirs)
         transport, connection = await loop.create_unix_connection(factory, sock=ours)

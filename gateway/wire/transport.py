@@ -15,9 +15,10 @@ from typing import NoReturn, cast
 
 import httpx
 
-from gateway.wire.answer import HELD_BACK, Answer, UpstreamGone
+from gateway.wire.answer import HELD_BACK, Answer
 from gateway.wire.deadlines import Deadlines
 from gateway.wire.engine import Connection
+from gateway.wire.failures import UpstreamGone
 from gateway.wire.pools import IDLE_SECONDS, Pool, inner_pool, tcp_pool, tls_context
 
 NEVER = float("inf")

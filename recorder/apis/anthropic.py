@@ -111,7 +111,7 @@ _VERTEX_MODEL = re.compile(r"([^/]+):\w+$")
 # `v1/` stays in the patterns: OpenAI's threads have messages too, behind other paths
 _BATCH = r"v1/messages/batches(?:/[^/]+(?:/cancel)?)?"
 
-APIS = (
+APIS: tuple[Api, ...] = (
     Api("chat", "v1/messages", read_message, dialects=("anthropic",)),
     Api(
         "chat",

@@ -77,7 +77,7 @@ def _call(reading: Reading, usage: Usage | None, output: Any) -> Call:
     )
 
 
-APIS = (
+APIS: tuple[Api, ...] = (
     Api("speech", "audio/speech", read_speech),
     Api("transcription", "audio/transcriptions", read_transcript),
     Api("translation", "audio/translations", read_transcript),

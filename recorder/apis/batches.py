@@ -72,4 +72,4 @@ def _line(value: Any) -> Line:
     )
 
 
-APIS = (Api("batches", r"batches(?:/[^/]+(?:/cancel)?)?", read, methods=("GET", "POST")),)
+APIS: tuple[Api, ...] = (Api("batches", r"batches(?:/[^/]+(?:/cancel)?)?", read, methods=("GET", "POST")),)

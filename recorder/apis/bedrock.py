@@ -42,7 +42,7 @@ def _usage(answer: dict[str, Any]) -> Usage | None:
 
 
 _EVERY: tuple[Dialect, ...] = ("openai", "anthropic", "gemini")
-APIS = (
+APIS: tuple[Api, ...] = (
     Api("chat", r"model/[^/]+/converse", read, dialects=_EVERY),
     Api("chat", r"model/[^/]+/invoke", read, dialects=_EVERY),
 )

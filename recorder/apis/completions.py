@@ -13,4 +13,4 @@ def read(reading: Reading) -> Call:
     return choices_call(reading, "text_completion")
 
 
-APIS = (Api("text_completion", r"completions", read),)
+APIS: tuple[Api, ...] = (Api("text_completion", r"completions", read),)

@@ -70,7 +70,7 @@ def _dimensions(vector: Any) -> int | None:
     return None
 
 
-APIS = (
+APIS: tuple[Api, ...] = (
     Api("embeddings", r"embeddings", read),
     Api("embeddings", r"embed", read),
     Api("rerank", r"rerank", read_ranking),

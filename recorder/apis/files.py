@@ -43,7 +43,7 @@ def _call(reading: Reading, output: Any) -> Call:
 
 _EVERY = ("GET", "POST", "DELETE")
 
-APIS = (
+APIS: tuple[Api, ...] = (
     Api("files", "files/[^/]+/content", read_content, methods=("GET",), dialects=("openai", "anthropic")),
     Api("files", "files(?:/[^/]+)?", read, methods=_EVERY, dialects=("openai", "anthropic", "gemini")),
     Api("files", "uploads(?:/[^/]+(?:/(?:parts|complete|cancel))?)?", read, methods=_EVERY),

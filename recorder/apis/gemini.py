@@ -141,7 +141,7 @@ def _plain(reading: Reading, output: Any, usage: Usage | None) -> Call:
     )
 
 
-APIS = (
+APIS: tuple[Api, ...] = (
     Api("generate_content", r"[^/]+:generateContent", read_content, dialects=("gemini",)),
     Api("generate_content", r"[^/]+:streamGenerateContent", read_stream, dialects=("gemini",)),
     Api("embeddings", r"[^/]+:(?:embedContent|batchEmbedContents)", read_embeddings, dialects=("gemini",)),

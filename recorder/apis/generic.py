@@ -38,4 +38,4 @@ def _data_of(data: bytes) -> Any:
 
 UNKNOWN = Api("unknown", "", read, methods=())
 
-APIS = (Api("models", r"models(?:/.+)?", read, methods=("GET",), dialects=("openai", "anthropic", "gemini")),)
+APIS: tuple[Api, ...] = (Api("models", r"models(?:/.+)?", read, methods=("GET",), dialects=("openai", "anthropic", "gemini")),)

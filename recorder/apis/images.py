@@ -44,7 +44,7 @@ def _of_stream(reading: Reading) -> dict[str, Any]:
     return answer
 
 
-APIS = (
+APIS: tuple[Api, ...] = (
     Api("image_generation", "images/generations", read),
     Api("image_edit", "images/edits", read),
     Api("image_variation", "images/variations", read),

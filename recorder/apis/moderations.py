@@ -25,4 +25,4 @@ def read(reading: Reading) -> Call:
     )
 
 
-APIS = (Api("moderation", r"moderations", read),)
+APIS: tuple[Api, ...] = (Api("moderation", r"moderations", read),)

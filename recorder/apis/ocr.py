@@ -31,4 +31,4 @@ def _usage(raw: object) -> Usage | None:
     return Usage(pages=pages, flags=(ANOMALOUS,) if numbers.impossible else (), raw=raw)
 
 
-APIS = (Api("ocr", r"ocr", read),)
+APIS: tuple[Api, ...] = (Api("ocr", r"ocr", read),)

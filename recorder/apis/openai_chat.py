@@ -14,7 +14,7 @@ def read(reading: Reading) -> Call:
     return choices_call(reading, "chat.completion")
 
 
-APIS = (
+APIS: tuple[Api, ...] = (
     Api("chat", r"chat/completions", read),
     # stored completions: looking at one again is not a call to the model
     Api("chat.list", r"chat/completions", generic.read, methods=("GET",)),

@@ -120,4 +120,4 @@ def _notes(both: tuple[Message, ...]) -> Iterator[str]:
             yield f"closed with code {code}"
 
 
-APIS = (Api("realtime", "(?:realtime(?:/translations)?|live/sessions)", read, methods=("GET",)),)
+APIS: tuple[Api, ...] = (Api("realtime", "(?:realtime(?:/translations)?|live/sessions)", read, methods=("GET",)),)

@@ -64,9 +64,10 @@ class Repeats:
     def _padded_insides(self, run: Sequence[bytes]) -> list[bytes]:
         """Return the same of chunks with padding: what comes until it, which may be anything that is plain text in JSON."""
         before, between, after, start = self._before, self._between, self._after, self._start
+        shortest = start + len(after)
         found: list[bytes] = []
         for data in run:
-            if not (data.startswith(before) and data.endswith(after)):
+            if not (data.startswith(before) and data.endswith(after) and len(data) >= shortest):
                 break
             text, alike, padding = data[start : -len(after)].partition(between)
             if not alike or b'"' in padding or b"\\" in padding:

@@ -173,7 +173,7 @@ def _notes(answer: Mapping[str, Any], *, ended: bool, made_here: bool) -> Iterat
         yield "the stream had no last event"
 
 
-APIS = (
+APIS: tuple[Api, ...] = (
     Api("responses", r"responses", read),
     Api("responses.compact", r"responses/compact", read),
     Api("responses.input_tokens", r"responses/input_tokens", generic.read),

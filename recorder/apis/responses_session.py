@@ -85,4 +85,4 @@ def _usage(answers: list[dict[str, Any]]) -> Usage | None:
     return Usage(sub_calls=tuple(SubCall(text_of(answer.get("model")), "response", usage) for answer, usage in used))
 
 
-APIS = (Api("responses.session", r"responses", read, methods=("GET",)),)
+APIS: tuple[Api, ...] = (Api("responses.session", r"responses", read, methods=("GET",)),)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from domain.exchange import Closing, Exchange, Opening
-from storage.journal.frames import Frame
+from storage.journal.frame import Frame
 from storage.journal.scan import SegmentFile
 from storage.journal.segments import SegmentName
 

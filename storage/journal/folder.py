@@ -8,7 +8,8 @@ from pathlib import Path
 from domain.exchange import Exchange, Opening
 from storage.journal.calls import Bodies, OpenCall, Part, finished, interrupted
 from storage.journal.carry import carry_over, drop_unfinished, live_bytes, supersedes
-from storage.journal.frames import Frame, Kind, decoded_closed, decoded_opening
+from storage.journal.frame import Frame
+from storage.journal.frames import Kind, decoded_closed, decoded_opening
 from storage.journal.scan import SegmentFile, written_end
 from storage.journal.segments import Place, SegmentName, read_place, segments_in, sync_folder, write_place
 from storage.journal.slots import writer_lives

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from domain.exchange import Closing, Opening
+from storage.journal.frame import Frame
 
 HEAD = struct.Struct("<8sI")
 FIELDS = struct.Struct("<B3xII16sIII")
@@ -46,19 +47,6 @@ class Payload(NamedTuple):
 
     crc: int
     pieces: Sequence[bytes]
-    size: int
-
-
-class Frame(NamedTuple):
-    """A record as it was read, found whole. The sections are views of a larger buffer. A tuple, for the reason that `Payload` is one."""
-
-    kind: int
-    life: int
-    part: int
-    call: bytes
-    meta: memoryview
-    request: memoryview
-    response: memoryview
     size: int
 
 

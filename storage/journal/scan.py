@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from storage.journal.frames import SMALLEST, Frame, frame_in, size_in
+from storage.journal.frame import Frame
+from storage.journal.frames import SMALLEST, frame_in, size_in
 from storage.journal.segments import SegmentName, segments_in
 
 # How much is read at once: little at first, since mostly a few new records are looked for, and the room behind them is empty.

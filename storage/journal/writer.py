@@ -76,8 +76,8 @@ class JournalWriter:
         self._committer = Committer(
             self._slot, self._space, limits, self.counters, stopping=self._stopping, troubled=self._troubled, boot=boot
         )
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._thread.start()
+        self._writing = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._writing.start()
 
     # What the gate says
 
@@ -132,8 +132,8 @@ class JournalWriter:
             self._timer.cancel()
         self._stopping.set()
         self._wake.put(None)
-        self._thread.join(CLOSE_SECONDS)
-        if self._thread.is_alive():
+        self._writing.join(CLOSE_SECONDS)
+        if self._writing.is_alive():
             log.error("The journal's disk did not answer in %s seconds; %d records may be lost.", CLOSE_SECONDS, len(self._queue))
         else:
             self._slot.release()
