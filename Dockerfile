@@ -1,8 +1,9 @@
 # Built in one image, run in another, so that nothing that builds is there to be attacked.
-FROM python:3.13-slim AS build
+# That image has a C compiler, and the slim one has not.
+FROM python:3.13 AS build
 WORKDIR /src
 RUN ["python", "-m", "pip", "install", "--no-cache-dir", "uv==0.13.8"]
-ENV UV_PROJECT_ENVIRONMENT=/opt/faregate UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+ENV FAREGATE_COMPILE=1 UV_PROJECT_ENVIRONMENT=/opt/faregate UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 # What we depend on changes less often than we do, so it has a layer of its own.
 COPY pyproject.toml uv.lock ./
 RUN ["uv", "sync", "--locked", "--no-dev", "--extra", "postgres", "--extra", "redis", "--no-install-project"]

@@ -6,8 +6,8 @@
 #   make format   put the format right
 #   make docs     write the generated pages again
 #   make prices   make the packaged prices again, from the genai-prices that is locked
-#   make bench    measure, beside a direct call and nginx
-#   make wheel    build the wheel into dist/
+#   make bench    measure, beside a direct call and nginx: with what every call goes through compiled, as in the image (COMPILED= without)
+#   make wheel    build the wheel into dist/, of pure Python (COMPILED=1: compiled, for this platform)
 #   make clean    take away what the others made
 
 VENV := .venv
@@ -47,11 +47,14 @@ docs: $(VENV)/.ready-to-test
 prices: $(VENV)/.ready-to-test
 	$(BIN)/python -m tools.price_snapshot
 
+bench: COMPILED ?= 1
 bench: $(VENV)/.ready-to-test
-	$(BIN)/python -m bench $(ARGS)
+	@test -z "$(COMPILED)" || $(MAKE) --no-print-directory $(VENV)/.compiled || echo "It cannot be compiled here: this measures it as it is."
+	@if test -n "$(COMPILED)" -a -e $(VENV)/.compiled; then BENCH_APP=$(abspath $(VENV)/compiled/faregate/_app); export BENCH_APP; fi; \
+		$(BIN)/python -m bench $(ARGS)
 
 wheel: $(UV)
-	$(UV) build --wheel --quiet
+	FAREGATE_COMPILE=$(COMPILED) $(UV) build --wheel --quiet
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -69,6 +72,16 @@ $(VENV)/.ready-to-run: $(UV) pyproject.toml uv.lock
 $(VENV)/.ready-to-test: $(UV) pyproject.toml uv.lock
 	$(UV) sync --quiet --locked --inexact
 	@touch $@ $(VENV)/.ready-to-run
+
+# The wheel with compiled modules, unpacked.
+COMPILED_FROM := $(wildcard $(foreach room,config dashboard destinations domain gateway pricing recorder routing storage,$(room)/*.py $(room)/*/*.py))
+
+$(VENV)/.compiled: $(UV) pyproject.toml hatch_build.py tools/compiling.py $(COMPILED_FROM)
+	@echo "Compiling what every call goes through; this takes minutes, and is done once."
+	@rm -rf $@ $(VENV)/compiled
+	@FAREGATE_COMPILE=1 $(UV) build --wheel --quiet --out-dir $(VENV)/compiled
+	@$(BIN)/python -m zipfile -e $(VENV)/compiled/*.whl $(VENV)/compiled
+	@touch $@
 
 # What only the documentation's snippets need. Without npm, or without a network, the tests of theirs are skipped and say so.
 NODE_LIST := tests/docs/node/package.json tests/docs/node/package-lock.json

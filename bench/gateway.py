@@ -16,6 +16,8 @@ from bench.processes import Gone, Tree, arguments_of, children, start, stop
 from bench.tools import PROXY_CPU, Address, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
+# Where the packages are that are measured: those of this checkout, or compiled ones.
+APP = Path(os.environ.get("BENCH_APP") or ROOT)
 KEY = "fg-" + "bench0" * 8
 # Of a key with a budget that is never spent.
 CAPPED = "fg-" + "capped" * 8
@@ -33,7 +35,7 @@ def environment() -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("FAREGATE_") and not name.endswith("_API_KEY")
     }
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(APP), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {
         **kept,
         "PYTHONPATH": path,

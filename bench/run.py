@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import scenarios
 from bench.figures import Figure, table
-from bench.gateway import Faregate, running, settings_text
+from bench.gateway import APP, ROOT, Faregate, running, settings_text
 from bench.processes import Gone, interrupt_quietly
 from bench.tools import Load, LoadFailed, Missing, Mock, Nginx, Work
 from bench.windows import Bench
@@ -74,6 +74,9 @@ def measured(folder: Path, *, quick: bool, only: frozenset[str]) -> tuple[list[F
             stack.callback(bench.nginx.close)
         except Missing as missing:
             bench.troubles.append(str(missing))
+        bench.troubles.append(
+            "as it is in this checkout: interpreted" if APP == ROOT else "what every call goes through is compiled"
+        )
         return list(_figures(bench, folder, quick=quick, only=only)), bench.troubles
 
 

@@ -10,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness.upstream import ScriptedUpstream
 
-LONGEST = ("receivers", "whole", "cli", "sdk")
+LONGEST = ("compiled", "receivers", "whole", "cli", "sdk")
 
 # The same examples everywhere, and no time limits: what holds does not depend on how busy a machine is.
 settings.load_profile("ci")
