@@ -27,9 +27,10 @@ from storage.retention import Pruned
 log = logging.getLogger(__name__)
 
 NANOSECONDS = 10**9
-# A batch costs as much as some ten calls, so calls are gathered; with a whole batch waiting already, the next one is read at once.
-# What gathers saves CPU; where holds wait to be settled, it is done sooner.
-SETTLING_WAIT, SHORTEST_WAIT, LONGEST_WAIT = 0.05, 0.12, 0.2
+# A batch costs as much as some ten calls, so calls are gathered: the longer, the longer they have come without a pause. After a pause the first
+# ones are shown soon. With a whole batch waiting already, the next one is read at once. Where holds wait to be settled, it is done sooner.
+SETTLING_WAIT, IDLE_WAIT, LONGEST_WAIT = 0.05, 0.2, 0.5
+MORE_PATIENT = 1.5
 WHOLE_BATCH = 256
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 5.0
 FIRST_ERROR = 400
@@ -164,8 +165,8 @@ class Recorder:
         self._stopping.set()
 
     def run(self) -> None:
-        """Record until `stop`. It looks for calls eight times a second, five times when idle, and again at once when there were many."""
-        wait = SHORTEST_WAIT
+        """Record until `stop`. It looks for calls five times a second, down to twice while they keep coming, and again at once when there were many."""
+        wait = IDLE_WAIT
         backoff = FIRST_BACKOFF
         while not self._stopping.is_set():
             try:
@@ -177,10 +178,9 @@ class Recorder:
                 backoff = min(backoff * 2, LONGEST_BACKOFF)
                 continue
             backoff = FIRST_BACKOFF
-            shortest = SETTLING_WAIT if self._owes else SHORTEST_WAIT
-            wait = shortest if recorded else min(wait * 1.5, LONGEST_WAIT)
+            wait = min(wait * MORE_PATIENT, LONGEST_WAIT) if recorded else IDLE_WAIT
             if recorded < WHOLE_BATCH:
-                self._stopping.wait(wait)
+                self._stopping.wait(SETTLING_WAIT if self._owes else wait)
 
     def step(self) -> int:
         """Record one batch, and return how many calls were in it.

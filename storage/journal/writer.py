@@ -25,6 +25,7 @@ OPENED_BYTES, PROGRESS_BYTES, CLOSED_BYTES = 1024, 256, 4096
 
 EARLY_BYTES = 2**20
 MOST_RECORDS = 4096
+BUSY_GROUP = 4
 CLOSE_SECONDS = 5.0
 NOTHING_FITS = -1
 _OPENED, _PROGRESS, _CLOSED = Kind.OPENED, Kind.PROGRESS, Kind.CLOSED
@@ -214,9 +215,10 @@ class JournalWriter:
     def _run(self) -> None:
         self._guarded(self._committer.begin)
         while not (self._stopping.is_set() and not self._queue):
-            started = time.monotonic()
+            started, before = time.monotonic(), self.synced
             self._guarded(self._write_group)
-            self._wait(started + self._limits.busy_gap)
+            busy = self.synced - before >= BUSY_GROUP
+            self._wait(started + self._limits.busy_gap if busy else started)
         self._guarded(self._committer.end)
 
     def _wait(self, not_before: float) -> None:
