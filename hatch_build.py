@@ -24,11 +24,11 @@ class CustomBuildHook(BuildHookInterface[Any]):
     """Puts compiled modules beside the files that they were made of."""
 
     def dependencies(self) -> list[str]:
-        """Return what compiling needs: the compiler, and the types of everything that we import."""
+        """Return what compiling needs: mypyc, and the types of everything that compiled modules import, or what they import does."""
         if not _asked():
             return []
         core = self.metadata.core
-        return [*_COMPILING, *core.dependencies, *(name for extra in core.optional_dependencies.values() for name in extra)]
+        return [*_COMPILING, *core.dependencies, *core.optional_dependencies["redis"]]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, unless this is for a checkout, where files are edited."""

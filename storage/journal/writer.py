@@ -25,7 +25,7 @@ OPENED_BYTES, PROGRESS_BYTES, CLOSED_BYTES = 1024, 256, 4096
 
 EARLY_BYTES = 2**20
 MOST_RECORDS = 4096
-BUSY_GROUP = 4
+BUSY_WITHIN = 0.004
 CLOSE_SECONDS = 5.0
 NOTHING_FITS = -1
 _OPENED, _PROGRESS, _CLOSED = Kind.OPENED, Kind.PROGRESS, Kind.CLOSED
@@ -214,11 +214,14 @@ class JournalWriter:
 
     def _run(self) -> None:
         self._guarded(self._committer.begin)
+        last = 0.0
         while not (self._stopping.is_set() and not self._queue):
-            started, before = time.monotonic(), self.synced
+            started = time.monotonic()
             self._guarded(self._write_group)
-            busy = self.synced - before >= BUSY_GROUP
+            # Where few come, a pause would only wake this thread once more for each.
+            busy = started - last < BUSY_WITHIN
             self._wait(started + self._limits.busy_gap if busy else started)
+            last = started
         self._guarded(self._committer.end)
 
     def _wait(self, not_before: float) -> None:
