@@ -1,4 +1,4 @@
-"""`make bench`: what Faregate costs, in ratios to nginx at the same moment. ARGS="--quick" takes 2 minutes instead of 10."""
+"""`make bench`: what Faregate costs, in ratios to nginx at the same moment. ARGS="--quick" takes 4 minutes instead of 10."""
 
 import argparse
 import contextlib
@@ -42,7 +42,7 @@ NAMES = ("start", *FRESH, *USUAL, "slope", "off")
 def main() -> None:
     """Measure, print the table, and end with 1 if a goal was missed or a figure could not be had."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round of each: about 2 minutes")
+    parser.add_argument("--quick", action="store_true", help="one short round of each: about 4 minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--only", metavar="NAMES", help=f"some of {','.join(NAMES)}")
     asked = parser.parse_args()

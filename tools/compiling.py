@@ -7,7 +7,6 @@ when it runs (msgspec, pydantic) cannot read compiled ones; and bytes must not b
 """
 
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -60,11 +59,6 @@ MODULES = (
 )
 
 
-def compiler() -> str | None:
-    """Return the C compiler that there is, if any."""
-    return os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-
-
 def compile_into(folder: Path) -> list[Path]:
     """Compile `MODULES` into `folder`, laid out as the packages are; return what was made.
 
@@ -82,7 +76,7 @@ def compile_into(folder: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix="faregate-compiling-") as scratch:
         extensions = mypycify(
             ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", f"{scratch}/types", *files],
-            opt_level=os.environ.get("FAREGATE_OPT_LEVEL", "2"),
+            opt_level="2",
             debug_level="0",
             group_name=GROUP,
             target_dir=f"{scratch}/c",

@@ -4,6 +4,7 @@ They are the same tests, of the same files, in a Python that takes the compiled 
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.house.conftest import ROOT, run, uv
-from tools.compiling import GROUP, MODULES, compiler
+from tools.compiling import GROUP, MODULES
 
 # Those that give compiled classes only what these get in life: mypyc checks types when it runs, so that it takes no stand-ins.
 RECORDER = (
@@ -31,11 +32,13 @@ RECORDER = (
 )
 PASSED_BY_IT = ("tests/wire", "tests/sdk", "tests/storage/journal", *(f"tests/recorder/test_{name}.py" for name in RECORDER))
 
+MOST_OF_THEM = 1500
+
 
 @pytest.fixture(scope="module")
 def compiled_wheel(tmp_path_factory):
     """The wheel with compiled modules."""
-    if compiler() is None:
+    if not os.environ.get("CC") and not any(map(shutil.which, ("cc", "gcc", "clang"))):
         pytest.skip("no C compiler: `CC` names none, and there is no cc, gcc or clang")
     if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
         pytest.skip("this Python has no headers to compile against")
@@ -98,3 +101,7 @@ def test_calls_are_passed_and_recorded_as_ever(compiled):
         timeout=1200,
     )
     assert done.returncode == 0, done.stdout[-10000:]
+    # Tests that are all skipped would end well, too.
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) > MOST_OF_THEM
