@@ -20,6 +20,7 @@ SESSION_BYTES_A_TOKEN = 100
 AHEAD_TOKENS = SLICE_TOKENS // 4
 _EVENT = b"data:"
 _LEAST_EVENT = 24
+_ENDS = (b"\n\n", b"\r\n\r\n")
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -59,6 +60,7 @@ class StreamMeter:
         self._events = events
         self._session = session
         self._shortest = 0
+        self._missing = 0
         self._bytes = 0
         self._asked: asyncio.Task[None] | None = None
         self._paused = False
@@ -74,7 +76,7 @@ class StreamMeter:
             return self._last(piece)
         self._count(piece)
         if self._events:
-            self._whole = piece.endswith((b"\n\n", b"\r\n\r\n"))
+            self._whole = piece.endswith(_ENDS)
         # What is held is paid for. So after a refusal it is used up first; by then there may be room.
         ahead = 0 if self._turned_down else AHEAD_TOKENS
         if self._asked is None and not self._holding.enough_for(self.tokens + ahead):
@@ -95,12 +97,15 @@ class StreamMeter:
             self.tokens = self._bytes // (SESSION_BYTES_A_TOKEN if self._session else BYTES_A_TOKEN)
             return
         events = piece.count(_EVENT)
-        if not events:
-            self.tokens += len(piece) // BYTES_A_TOKEN
-            return
-        length = len(piece) // events
-        self._shortest = min(self._shortest or length, max(length, _LEAST_EVENT))
-        self.tokens += events + max(len(piece) - events * self._shortest, 0) // BYTES_A_TOKEN
+        # The last event of a piece that a read cut off says nothing of how long events are.
+        whole, length = (events, len(piece)) if piece.endswith(_ENDS) else (events - 1, piece.rfind(_EVENT))
+        if whole > 0:
+            length //= whole
+            self._shortest = min(self._shortest or length, max(length, _LEAST_EVENT))
+        # An event that a read cuts through was counted with its beginning; its rest comes with the next piece, and is not counted again.
+        longer = len(piece) - events * self._shortest - self._missing
+        self._missing = min(max(-longer, 0), self._shortest)
+        self.tokens += events + max(longer, 0) // BYTES_A_TOKEN
 
     async def _ask(self) -> None:
         try:

@@ -71,6 +71,30 @@ def test_an_event_is_a_token_and_a_long_one_more():
     assert run(story()) == (10, 10 + 1 + 100)
 
 
+@pytest.mark.parametrize("cut", [7, 20, 40, 56])
+def test_an_event_that_a_read_cuts_through_is_counted_once(cut):
+    async def story():
+        meter = (await metered(10**9))[3]
+        meter.passed(chunk() * 10)
+        events = chunk() * 20
+        meter.passed(events[: 10 * len(chunk()) + cut])
+        meter.passed(events[10 * len(chunk()) + cut :])
+        return meter.tokens
+
+    assert 30 <= run(story()) <= 31
+
+
+def test_an_event_in_small_pieces_is_no_more_tokens_than_it_is_long():
+    async def story():
+        meter = (await metered(10**9))[3]
+        meter.passed(chunk() * 10)
+        for place in range(len(chunk())):
+            meter.passed(chunk()[place : place + 1])
+        return meter.tokens
+
+    assert 10 <= run(story()) <= 11
+
+
 def test_more_is_held_before_the_slice_is_used_up():
     async def story():
         _, holding, answer, meter = await metered(10**9)
