@@ -44,6 +44,7 @@ KEYS: dict[str, dict[str, Any]] = {
         "calls": {"limit_requests": 2},
         "cut": {"limit": 3_000, "mode": "balanced"},
         "cut-inside": {"limit": 3_000, "mode": "balanced"},
+        "cut-inside-usage": {"limit": 3_000, "mode": "balanced"},
         "cut-responses": {"limit": 3_000, "mode": "balanced"},
         "cut-anthropic": {"limit": 3_000, "mode": "balanced"},
         "cut-gemini": {"limit": 3_000, "mode": "balanced"},

@@ -164,25 +164,33 @@ def test_a_stream_that_is_asked_for_again_without_usage_is_still_paid_for(gate: 
     assert [b"stream_options" in body for body in bodies] == [True, False]
 
 
-def test_an_event_that_has_begun_ends_first(gate: Gate, upstream: ScriptedUpstream) -> None:
+@pytest.mark.parametrize("asks", [False, True], ids=["usage withheld", "usage asked for"])
+def test_an_event_that_has_begun_ends_first(asks: bool, gate: Gate, upstream: ScriptedUpstream) -> None:
+    key, options = ("cut-inside-usage", {"stream_options": {"include_usage": True}}) if asks else ("cut-inside", {})
+    paid = DELTA * (LEAST - 1) + DELTA.replace(b"word", b"paid")
+    begun = DELTA * (ENOUGH - LEAST - 1) + DELTA.replace(b"word", b"last") + DELTA[:20]
     upstream.plan(
         (
             ReadBody(),
-            Send(HEAD),
-            Send(chunk(DELTA * ENOUGH + DELTA[:20])),
-            Await("seen"),
+            Send(HEAD + chunk(paid)),
+            Await("paid"),
+            Send(chunk(begun)),
+            Await("begun"),
             Send(chunk(DELTA[20:] + DELTA)),
             AwaitClosed(),
         )
     )
     with RawClient(gate.address) as client:
-        client.send(asked("cut-inside", chat(9_000, stream=True)))
-        client.until_got(b"word")
-        upstream.signal("seen")
+        client.send(asked(key, chat(9_000, stream=True, length=200, **options)))
+        client.until_got(b"paid")
+        upstream.signal("paid")
+        # With that more has passed than is paid for, and an event has begun.
+        client.until_got(b"last")
+        upstream.signal("begun")
         got = client.answer()
-    count, rest = split_at(got.body.data, DELTA)
-    assert LEAST < count <= ENOUGH + 1
-    assert ended_with(rest, "cut-inside")["code"] == "insufficient_quota"
+    whole = paid + begun + DELTA[20:]
+    assert got.body.data.startswith(whole)
+    assert ended_with(got.body.data[len(whole) :], key)["code"] == "insufficient_quota"
 
 
 def check_broken_off(gate: Gate, upstream: ScriptedUpstream, asks: bool) -> None:
