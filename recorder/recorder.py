@@ -94,6 +94,11 @@ class Policy:
     redaction_key: bytes = b""
 
 
+def patience_after(before: float, recorded: int) -> float:
+    """Return for how many seconds calls are gathered now: longer than `before` if some came meanwhile."""
+    return min(before * MORE_PATIENT, LONGEST_WAIT) if recorded else IDLE_WAIT
+
+
 def _nothing(_spans: Sequence[Span]) -> None:
     """Tell nobody."""
 
@@ -166,7 +171,7 @@ class Recorder:
 
     def run(self) -> None:
         """Record until `stop`. It looks for calls five times a second, down to twice while they keep coming, and again at once when there were many."""
-        wait = IDLE_WAIT
+        patience = IDLE_WAIT
         backoff = FIRST_BACKOFF
         while not self._stopping.is_set():
             try:
@@ -178,9 +183,9 @@ class Recorder:
                 backoff = min(backoff * 2, LONGEST_BACKOFF)
                 continue
             backoff = FIRST_BACKOFF
-            wait = min(wait * MORE_PATIENT, LONGEST_WAIT) if recorded else IDLE_WAIT
+            patience = patience_after(patience, recorded)
             if recorded < WHOLE_BATCH:
-                self._stopping.wait(SETTLING_WAIT if self._owes else wait)
+                self._stopping.wait(SETTLING_WAIT if self._owes else patience)
 
     def step(self) -> int:
         """Record one batch, and return how many calls were in it.

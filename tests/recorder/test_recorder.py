@@ -9,7 +9,7 @@ import pytest
 
 from domain.calls import Call
 from domain.errors import StoreUnavailable
-from recorder.recorder import PRUNE_MOST, Policy, Recorder
+from recorder.recorder import IDLE_WAIT, LONGEST_WAIT, PRUNE_MOST, Policy, Recorder, patience_after
 from storage.retention import Pruned
 from tests.recorder.exchanges import closing, exchange
 
@@ -289,3 +289,13 @@ def test_the_recorder_says_when_it_has_read_the_journal_to_its_end():
     idle = Recorder(Source(), Store(), Policy())
     idle.step()
     assert idle.progress.caught_up
+
+
+def test_calls_are_gathered_for_longer_while_they_keep_coming_and_the_first_after_a_pause_is_shown_soon():
+    waits = [IDLE_WAIT]
+    for recorded in (1, 7, 1, 30, 1):
+        waits.append(patience_after(waits[-1], recorded))
+    assert waits == sorted(waits)
+    assert waits[1] > IDLE_WAIT
+    assert waits[-1] == LONGEST_WAIT <= 0.5
+    assert patience_after(LONGEST_WAIT, 0) == IDLE_WAIT <= 0.2
