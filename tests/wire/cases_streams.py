@@ -27,6 +27,15 @@ def stream(name: str, *parts: bytes, asked: bytes = ASKED, head: bytes = HEAD) -
     return Case(name, (*steps, Signal(f"piece-{len(pieces) - 1}")), (in_lockstep(*pieces),))
 
 
+def framed(name: str, *pieces: tuple[bytes, bytes], behind_head: bytes = b"") -> Case:
+    """Return a case whose chunks are written as given: each piece with what the client has got when the next one is sent."""
+    steps: list[Send | Got | Signal] = [Send(ASKED), Got(b"\r\n\r\n")]
+    for number, (_, seen) in enumerate(pieces, start=1):
+        steps += [Signal(f"piece-{number}"), Got(seen)]
+    raw = [HEAD + behind_head, *(piece for piece, _ in pieces), b"0\r\n\r\n"]
+    return Case(name, (*steps, Signal(f"piece-{len(raw) - 1}")), (in_lockstep(*raw),))
+
+
 def ended(name: str, body: bytes, end: Step, *, head: bytes = HEAD, seen: bytes | None = None) -> Case:
     """Return a case whose answer breaks off, once the client has what was sent."""
     script = (ReadBody(), Send(head + body), Await("seen"), end)
@@ -65,6 +74,41 @@ def gzip_pieces() -> list[bytes]:
     """Return a compressed stream in pieces."""
     whole = gzip.compress(DELTA % b"a" + USAGE + DONE, mtime=0)
     return [whole[:11], whole[11:40], whole[40:]]
+
+
+def framings() -> list[Case]:
+    """Chunks are written in every way that there is."""
+    whole = (b"8\r\ndata: 1\n\r\n", b"data: 1\n")
+    return [
+        framed("sizes in capital letters", (b"A\r\ndata: 123\n\r\n", b"123"), whole, (b"1A\r\n" + b"x" * 26 + b"\r\n", b"xxx")),
+        framed("sizes with zeros in front", whole, (b"0008\r\ndata: 2\n\r\n", b": 2"), whole),
+        framed("sizes with extensions", whole, (b"8;a=b\r\ndata: 2\n\r\n", b": 2"), whole),
+        framed("a chunk in two pieces between whole ones", whole, (b"8\r\ndata", b"data"), (b": 2\n\r\n", b": 2"), whole, whole),
+        framed(
+            "a size in two pieces between whole ones",
+            whole,
+            (whole[0] + b"1", b"data: 1\n"),
+            (b"0\r\n" + b"y" * 16 + b"\r\n", b"yyy"),
+            whole,
+        ),
+        framed("a chunk that looks like chunks", (b"d\r\n8\r\ndata: 1\n\r\n\r\n", b"data: 1\n\r\n"), whole),
+        framed(
+            "half a chunk whose rest looks like chunks",
+            whole,
+            (b"1b\r\nz", b"z"),
+            (2 * whole[0], whole[1]),
+            (b"\r\n", b""),
+            whole,
+        ),
+        framed("such a half behind the head", (2 * whole[0], whole[1]), (b"\r\n", b""), whole, behind_head=b"1b\r\nz"),
+        framed("whole chunks behind the head", whole, whole, behind_head=2 * whole[0]),
+        framed(
+            "several chunks in one read, and the beginning of one",
+            (3 * whole[0] + b"8\r\nd", b"d"),
+            (b"ata: 9\n\r\n", b": 9"),
+            whole,
+        ),
+    ]
 
 
 def fields() -> list[Case]:
@@ -116,4 +160,4 @@ def endings() -> list[Case]:
     ]
 
 
-CASES = [*boundaries(), *fields(), *endings()]
+CASES = [*boundaries(), *framings(), *fields(), *endings()]
