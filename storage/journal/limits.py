@@ -13,8 +13,8 @@ class JournalLimits:
     `disk_bytes` bounds the segments of this writer that are not yet consumed, `memory_bytes` what waits for the disk. When either is
     reached, bodies are shed first and records last. A `closed` may wait `group_delay` seconds to share a commit with others; an
     `opened` is committed at once, unless commits come fast and the last one began less than `busy_gap` seconds ago: at thousands of calls
-    a second that halves the cost of a call (`bench/journal.py`), and a provider thinks for longer. `ballast_bytes` of disk are set aside to be given up when
-    the disk is full; 0 sets nothing aside.
+    a second that halves the cost of a call (`bench/journal.py`), and a provider thinks for longer. `ballast_bytes` of disk are set aside
+    to be given up when the disk is full; 0 sets nothing aside.
     """
 
     disk_bytes: int = 10 * GIBIBYTE

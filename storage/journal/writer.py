@@ -26,6 +26,8 @@ OPENED_BYTES, PROGRESS_BYTES, CLOSED_BYTES = 1024, 256, 4096
 EARLY_BYTES = 2**20
 MOST_RECORDS = 4096
 BUSY_WITHIN = 0.004
+"""Commits come fast when they begin less than so many seconds after each other."""
+
 CLOSE_SECONDS = 5.0
 NOTHING_FITS = -1
 _OPENED, _PROGRESS, _CLOSED = Kind.OPENED, Kind.PROGRESS, Kind.CLOSED

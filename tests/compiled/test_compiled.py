@@ -31,7 +31,6 @@ RECORDER = (
     "repeats",
 )
 PASSED_BY_IT = ("tests/wire", "tests/sdk", "tests/storage/journal", *(f"tests/recorder/test_{name}.py" for name in RECORDER))
-
 MOST_OF_THEM = 1500
 
 
